@@ -1,0 +1,47 @@
+# make repro: the pipeline on the parameters of params.yaml     make test: the tests
+# Both make .venv first if it is missing. Everything works by hand as well: see README.md.
+
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
+PYTHON ?= python3
+BIN := .venv/bin
+endif
+# dvc.yaml calls plain `python`, which has to be the one of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint format clean
+
+repro: .venv/installed .git
+	dvc repro
+
+test: .venv/installed-dev lint
+	python -m pytest
+
+lint: .venv/installed-dev
+	ruff check .
+	ruff format --check .
+
+format: .venv/installed-dev
+	ruff check --fix .
+	ruff format .
+
+clean:
+	rm -rf .venv
+
+.venv/installed: requirements.txt constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'error: Python %d.%d found, 3.11 or newer needed; for example: make PYTHON=python3.12 repro' % sys.version_info[:2])"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -c "open('.venv/installed', 'w')"
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -c "open('.venv/installed-dev', 'w')"
+
+# A zip download has no .git, and DVC wants one.
+.git:
+	git init --quiet
+	@echo "This folder had no git history (a zip download?), so it is a git repository of its own now."
+	@echo "dvc repro works; before dvc exp run, make a first commit: git add -A && git commit -m start"

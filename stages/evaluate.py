@@ -1,0 +1,130 @@
+"""Measure the trained model on the test pictures, draw the figures and write the report.
+
+    dvc repro evaluate          or          python stages/evaluate.py
+
+Writes reports/metrics.json, reports/predictions.csv, reports/figures/ and reports/report.html.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from stages.lib import runtime  # noqa: I001  before numpy
+import numpy as np
+import pandas as pd
+
+from stages.lib import array, figures, history, network, outputs, params, predictions, report
+
+DATA = Path("reports/data.json")
+MODEL = Path("models/model.keras")
+METRICS = Path("reports/metrics.json")
+PREDICTIONS = Path("reports/predictions.csv")
+FIGURES = Path("reports/figures")
+REPORT = Path("reports/report.html")
+SHOWN_MISTAKES = 24
+
+
+def main() -> None:
+    p = params.read()
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    classes = data["classes"]
+    test = array.read("test")
+    model = network.load(MODEL)
+    network.compile_for(model, p, len(classes))
+    probabilities = network.probabilities(model, test.images)
+    loss = model.evaluate(
+        test.images, network.targets(test.labels, model.output_shape[-1]), batch_size=100, verbose=0, return_dict=True
+    )["loss"]
+
+    table = predictions.table(list(array.read_names("test")), test.labels, probabilities, classes)
+    counts = predictions.confusion(table["actual"], table["predicted"], classes)
+    epochs = pd.read_csv(history.HISTORY)
+    last = epochs.iloc[-1]
+    metrics = predictions.metrics(counts, loss, last["val_accuracy"], last["val_accuracy_std"], last["val_loss"])
+    outputs.write_json(METRICS, metrics)
+    history.write_table(PREDICTIONS, table)
+
+    worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
+    draw(epochs, counts, classes, table, test.images, worst, p.repeats)
+    write_report(p, data, metrics, counts, table, test.images, worst)
+    say(p, metrics, len(table))
+
+
+def draw(
+    epochs: pd.DataFrame,
+    counts: np.ndarray,
+    classes: list[str],
+    table: pd.DataFrame,
+    images: np.ndarray,
+    worst: list[int],
+    repeats: int,
+) -> None:
+    """reports/figures/: loss.svg, accuracy.svg, confusion.svg, mistakes.svg."""
+    with outputs.aside(FIGURES) as folder:
+        folder.mkdir()
+        figures.curves(folder / "loss.svg", epochs, "loss", repeats)
+        figures.curves(folder / "accuracy.svg", epochs, "accuracy", repeats)
+        figures.confusion(folder / "confusion.svg", counts, classes)
+        shown = worst[:12]
+        captions = [
+            f"{row.predicted} {row.probability:.0%}\nis {row.actual}"
+            for row in table.loc[shown].itertuples(index=False)
+        ]
+        figures.mistakes(folder / "mistakes.svg", [images[row] for row in shown], captions)
+
+
+def write_report(
+    p: params.Params,
+    data: dict,
+    metrics: dict,
+    counts: np.ndarray,
+    table: pd.DataFrame,
+    images: np.ndarray,
+    worst: list[int],
+) -> None:
+    totals = counts.sum(axis=1)
+    tries = report.advice(p)
+    report.write(
+        REPORT,
+        params=p,
+        # The number of processes changes no result, so it must not change the report.
+        shown_params={key: value for key, value in asdict(p).items() if key != "workers"},
+        data=data,
+        classes=data["classes"],
+        metrics=metrics,
+        test_pictures=len(table),
+        confusion=[
+            {"total": total, "cells": [{"count": count, "share": count / max(total, 1)} for count in row]}
+            for row, total in zip(counts.tolist(), totals.tolist(), strict=True)
+        ],
+        figures={name: report.figure_source(FIGURES / f"{name}.svg") for name in ("loss", "accuracy")},
+        mistakes=[
+            report.Shown(
+                report.picture_source(images[row]), *table.loc[row, ["file", "actual", "predicted", "probability"]]
+            )
+            for row in worst
+        ],
+        tries=tries,
+        try_command=report.command(tries),
+    )
+
+
+def say(p: params.Params, metrics: dict, pictures: int) -> None:
+    """The outcome in words, on the terminal."""
+    interval = f"{metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
+    print(f"test accuracy {metrics['accuracy']:.3f} (95% interval {interval}) on {pictures} pictures")
+    print(
+        f"validation accuracy {metrics['val_accuracy']:.3f} +- {metrics['val_accuracy_std']:.3f} over {p.repeats} repeats"
+    )
+    if not metrics["learned"]:
+        tries = report.advice(p)
+        print(f"the model has NOT learned: this is no better than chance ({metrics['chance']:.3f})")
+        print(f"worth trying: {', '.join(tries)}; for example: {report.command(tries)}")
+    print(f"see {REPORT}")
+
+
+if __name__ == "__main__":
+    runtime.run(main)

@@ -1,0 +1,107 @@
+"""What is wrong with a set of pictures, and what is worth knowing about it.
+
+Every picture is accounted for: found = used + rejected. Duplicates and conflicts are found on the
+decoded pixels, so a copy under another name or in another lossless format is one too.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from stages.lib.runtime import UserError
+
+IMBALANCE = 3  # largest class over smallest class from which the report warns
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A picture that was found and cannot be used."""
+
+    file: str
+    label: str
+    reason: str
+    advice: str
+
+
+def too_many_rejected(rejected: Sequence[Rejected], found: int, limit: float) -> None:
+    """Raise UserError when more than the fraction `limit` of the pictures found was rejected."""
+    if len(rejected) > limit * found:
+        first = "; ".join(f"{each.file} ({each.reason})" for each in rejected[:3])
+        raise UserError(
+            f"{len(rejected)} of {found} pictures cannot be used, more than max_rejected {limit:g} allows: {first}"
+            f"{'; ...' if len(rejected) > 3 else ''}; mend or remove them, or raise max_rejected"
+        )
+
+
+def classes(names: Sequence[str], empty: Sequence[str]) -> None:
+    """Raise UserError unless there are at least two classes, and none is an empty folder."""
+    if empty:
+        raise UserError(f"class folder {empty[0]!r} is empty; put pictures into it or remove it")
+    if len(names) < 2:
+        raise UserError(
+            f"there is one class only ({names[0]!r}); expected at least two folders or labels to tell apart"
+        )
+
+
+def groups(pixel_hashes: Sequence[bytes]) -> list[int]:
+    """A group number for each picture: equal for pictures with equal pixels."""
+    first: dict[bytes, int] = {}
+    return [first.setdefault(each, index) for index, each in enumerate(pixel_hashes)]
+
+
+def facts(
+    labels: Sequence[str],
+    splits: Sequence[str],
+    group: Sequence[int],
+    about: Sequence[dict[str, object]],
+    names: Sequence[str],
+) -> dict[str, object]:
+    """Facts about the used pictures for data.json, in its order; `about` as decode gives them."""
+    per_split = {split: Counter() for split in ("train", "validation", "test")}
+    for label, split in zip(labels, splits, strict=True):
+        per_split[split][label] += 1
+    per_class = Counter(labels)
+    group_labels: dict[int, set[str]] = {}
+    for each, label in zip(group, labels, strict=True):
+        group_labels.setdefault(each, set()).add(label)
+    smallest = min(names, key=lambda name: (per_class[name], name))
+    widths, heights = ([each[side] for each in about] for side in ("width", "height"))
+    return {
+        "splits": {split: {name: counts[name] for name in names} for split, counts in per_split.items()},
+        "smallest_class": {"class": smallest, "pictures": per_class[smallest]},
+        "imbalanced": max(per_class.values()) > IMBALANCE * per_class[smallest],
+        "duplicates": len(labels) - len(group_labels),
+        "conflicts": sum(len(each) > 1 for each in group_labels.values()),
+        "width": _range(widths),
+        "height": _range(heights),
+        "sizes": len(set(zip(widths, heights, strict=True))),
+        "modes": dict(sorted(Counter(each["mode"] for each in about).items())),
+        "formats": dict(sorted(Counter(each["format"] for each in about).items())),
+    }
+
+
+def _range(values: Sequence[int]) -> dict[str, int]:
+    ordered = sorted(values)
+    return {"least": ordered[0], "median": ordered[len(ordered) // 2], "most": ordered[-1]}
+
+
+def colour_features(images: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel: uint8 (n, h, w, 3) to float64 (n, 6)."""
+    features = [np.concatenate([image.mean(axis=(0, 1)), image.std(axis=(0, 1))]) for image in images]
+    return np.array(features, dtype=np.float64)
+
+
+def colour_only_accuracy(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Accuracy on the test pictures of the nearest neighbour by colour alone.
+
+    A network that does no better has learned the colours of the classes, not what they look like.
+    Arguments: colour_features of each split, and its labels.
+    """
+    mean, deviation = train.mean(axis=0), train.std(axis=0) + 1e-9
+    _, nearest = cKDTree((train - mean) / deviation).query((test - mean) / deviation)
+    return float(np.mean(train_labels[nearest] == test_labels))

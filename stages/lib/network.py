@@ -1,0 +1,175 @@
+"""The article's network, what it is trained with, and how it is saved with the same bytes each time.
+
+Input (image_size, image_size, 3), pixels 0..255 scaled to 0..1; block i of `depth`: Conv2D(6 * 2^i
+filters, 3x3, valid), activation, MaxPooling2D(2x2); Flatten; Dense 120 and Dense 60 with activation;
+Dense with softmax, or one sigmoid unit for two classes with binary cross-entropy. With depth 2 and
+4 classes it has 705,412 parameters.
+"""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import outputs, runtime
+from stages.lib.params import Params
+from stages.lib.runtime import UserError
+
+keras, _ = runtime.import_keras()
+
+KERNEL = 3
+POOL = 2
+FIRST_FILTERS = 6
+DENSE = (120, 60)
+
+
+def loss_name(loss: str, n_classes: int) -> str:
+    """The loss that params.yaml's `loss` means for this number of classes. Raises UserError."""
+    if loss == "auto":
+        return "binary_crossentropy" if n_classes == 2 else "categorical_crossentropy"
+    if loss == "binary_crossentropy" and n_classes != 2:
+        raise UserError(
+            f"params.yaml: loss is binary_crossentropy, which is for 2 classes; there are {n_classes}; "
+            "use auto or categorical_crossentropy"
+        )
+    return loss
+
+
+def largest_depth(image_size: int) -> int:
+    """The largest depth at which every block still has a feature map of at least one pixel."""
+    depth, side = 0, image_size
+    while (side := (side - KERNEL + 1) // POOL) >= 1:
+        depth += 1
+    return depth
+
+
+def build(params: Params, n_classes: int) -> keras.Model:
+    """The untrained, uncompiled network; weights are drawn from Keras's current seed.
+
+    Raises UserError for a depth at which the feature map vanishes.
+    """
+    most = largest_depth(params.image_size)
+    if params.depth > most:
+        raise UserError(
+            f"params.yaml: depth is {params.depth}, but the feature map of image_size {params.image_size} is used up "
+            f"before that; the largest depth that works is {most}"
+        )
+    size = params.image_size
+    pixels = keras.Input((size, size, 3), name="pixels")
+    x = keras.layers.Rescaling(1 / 255, name="scale")(pixels)
+    for block in range(params.depth):
+        x = keras.layers.Conv2D(FIRST_FILTERS * 2**block, KERNEL, name=f"conv_{block + 1}")(x)
+        x = keras.layers.Activation(params.activation, name=f"conv_{block + 1}_{params.activation}")(x)
+        x = keras.layers.MaxPooling2D(POOL, name=f"pool_{block + 1}")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    for number, units in enumerate(DENSE, start=1):
+        x = keras.layers.Dense(units, activation=params.activation, name=f"dense_{number}")(x)
+    if loss_name(params.loss, n_classes) == "binary_crossentropy":
+        x = keras.layers.Dense(1, activation="sigmoid", name="probability")(x)
+    else:
+        x = keras.layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(pixels, x, name="article")
+
+
+def optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    """params.yaml's `optimizer`; momentum and nesterov are SGD with a momentum of 0.9."""
+    optimizers = keras.optimizers
+    return {
+        "sgd": lambda: optimizers.SGD(learning_rate),
+        "momentum": lambda: optimizers.SGD(learning_rate, momentum=0.9),
+        "nesterov": lambda: optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        "adagrad": lambda: optimizers.Adagrad(learning_rate),
+        "rmsprop": lambda: optimizers.RMSprop(learning_rate),
+        "adam": lambda: optimizers.Adam(learning_rate),
+        "adamw": lambda: optimizers.AdamW(learning_rate),
+    }[name]()
+
+
+def compile_for(model: keras.Model, params: Params, n_classes: int) -> None:
+    """Make `model` ready for training with the optimizer and loss of `params`."""
+    model.compile(
+        optimizer=optimizer(params.optimizer, params.learning_rate),
+        loss=loss_name(params.loss, n_classes),
+        metrics=["accuracy"],
+    )
+
+
+def targets(labels: np.ndarray, outputs_: int) -> np.ndarray:
+    """Labels int (n,) as the network's targets: float32 (n, 1) of 0 and 1, or one-hot (n, classes)."""
+    if outputs_ == 1:
+        return labels.astype(np.float32)[:, None]
+    return np.eye(outputs_, dtype=np.float32)[labels]
+
+
+def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
+    """The probability of each class: uint8 (n, size, size, 3) to float32 (n, classes)."""
+    result = model.predict(images, batch_size=batch_size, verbose=0)
+    return np.hstack([1 - result, result]) if result.shape[1] == 1 else result
+
+
+def architecture(model: keras.Model) -> str:
+    """The architecture as JSON, in a form that is the same for the same network."""
+    return json.dumps(json.loads(model.to_json()), indent=2) + "\n"
+
+
+def restore(architecture_file: Path, weights: Path) -> keras.Model:
+    """The uncompiled network of `architecture_file` with the weights of a .weights.h5 file."""
+    model = keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
+    model.load_weights(weights)
+    return model
+
+
+def summary(model: keras.Model) -> str:
+    """Layers, output shapes and parameters as a plain-text table."""
+    rows = [("layer", "kind", "output", "parameters")]
+    for layer in model.layers:
+        shape = " x ".join(str(side) for side in layer.output.shape[1:])
+        rows.append((layer.name, type(layer).__name__, shape, f"{layer.count_params():,}"))
+    rows.append(("total", "", "", f"{model.count_params():,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3].rjust(10)]) for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:-1], "-" * len(lines[0]), lines[-1]]) + "\n"
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Save `model` as .keras with bytes that depend on its architecture and weights alone.
+
+    Keras writes the date and the zip entries' times into the file, and numbers shared objects by
+    their address; here the dates are fixed and the numbers counted. keras.models.load_model reads it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "model.keras"
+        model.save(plain)
+        with zipfile.ZipFile(plain) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(entries["metadata.json"])
+    metadata["date_saved"] = "1980-01-01@00:00:00"
+    entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    config = json.loads(entries["config.json"])
+    _number_shared_objects(config, {})
+    entries["config.json"] = json.dumps(config, sort_keys=True).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(entries):
+            archive.writestr(zipfile.ZipInfo(name), entries[name])  # its date is 1980-01-01
+    with outputs.aside(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load(path: Path) -> keras.Model:
+    """The model in the .keras file, which may not carry code (safe mode)."""
+    return keras.models.load_model(path, safe_mode=True)
+
+
+def _number_shared_objects(value: object, numbers: dict[int, int]) -> None:
+    if isinstance(value, dict):
+        if "shared_object_id" in value:
+            value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers))
+        for each in value.values():
+            _number_shared_objects(each, numbers)
+    elif isinstance(value, list):
+        for each in value:
+            _number_shared_objects(each, numbers)

@@ -1,0 +1,49 @@
+"""Outputs are written aside and renamed into place: a reader never sees half a file.
+
+A file appears whole or not at all, also when the process is killed or the disk fills up. The name
+used meanwhile begins with `.tmp-`, which git ignores and the next run of the same stage removes.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = ".tmp-"
+
+
+@contextmanager
+def aside(path: str | Path) -> Iterator[Path]:
+    """A path to write to instead of `path`; moved to `path`, file or folder, if the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays, because Keras and matplotlib choose the format by it.
+    temporary = path.with_name(f"{PREFIX}{path.name}")
+    _remove(temporary)
+    try:
+        yield temporary
+        if path.is_dir():
+            _remove(path)
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8 with \\n line ends on every system, so that its md5 is the same."""
+    with aside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write `value` as indented JSON, keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""report.html: what was done and what came of it, in one file that needs nothing else."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from stages.lib import outputs
+from stages.lib.params import Params
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture in the report; `source` is a data: address."""
+
+    source: str
+    file: str
+    actual: str
+    predicted: str
+    probability: float
+
+
+def write(path: Path, **values: object) -> None:
+    """Fill the template with `values`. Everything is escaped, class and file names included."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{value:.1%}"
+    outputs.write_text(path, environment.get_template(TEMPLATE.name).render(values))
+
+
+def picture_source(image: np.ndarray) -> str:
+    """uint8 (h, w, 3) as a data: address holding a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def figure_source(path: Path) -> str:
+    """An SVG file as a data: address; inside <img>, nothing in it can run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def advice(params: Params) -> list[str]:
+    """The parameters worth trying when a model has not learned, as `key=value`, most likely first."""
+    tries = []
+    if params.activation in ("sigmoid", "hard_sigmoid", "linear", "softmax", "log_softmax", "threshold"):
+        tries.append("activation=relu")
+    # Learning rates that work for this network: around 0.05 for SGD, less where steps are rescaled.
+    usual = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.01}.get(params.optimizer, 0.001)
+    if not usual / 4 <= params.learning_rate <= usual * 4:
+        tries.append(f"learning_rate={usual:g}")
+    if params.optimizer in ("sgd", "momentum", "nesterov") and not tries:
+        tries += ["optimizer=adam learning_rate=0.001"]
+    if params.loss == "mean_squared_error":
+        tries.append("loss=auto")
+    if params.epochs < 20:
+        tries.append(f"epochs={params.epochs * 4}")
+    return tries
+
+
+def command(tries: Sequence[str]) -> str:
+    """The DVC command that tries `key=value` changes together."""
+    return " ".join(["dvc exp run", *(f"-S {change}" for each in tries for change in each.split())])

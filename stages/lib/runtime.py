@@ -1,0 +1,105 @@
+"""How a program of this project runs: threads, instruction sets, seeds, and how it ends.
+
+Import this module before numpy and TensorFlow: the environment variables below are read when those
+libraries load. Processes that are started later (stages.lib.workers) inherit them.
+
+Why they are needed, measured on TensorFlow 2.21: the bits of a trained model change with the number
+of threads and with the instruction set, so both are fixed, and several one-thread processes fill
+the machine.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+THREADS = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+AVX2 = {
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+# The same bits must not depend on a card that one machine has and another has not.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+
+os.environ.update(THREADS | QUIET | NO_GPU)
+if platform.machine().lower() in ("x86_64", "amd64"):
+    os.environ.update(AVX2)
+
+
+@contextmanager
+def native_log_held_back() -> Iterator[None]:
+    """Hold back what libraries write to file descriptor 2 meanwhile; show it if the block fails.
+
+    TensorFlow greets with lines about its build before its own log level is in force.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+class UserError(Exception):
+    """A mistake its user can mend. The message is one line: what was found, expected, what to do."""
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, numpy's old and TensorFlow's generators, and make TensorFlow deterministic.
+
+    `numpy.random.default_rng` is not covered: give it a seed where it is made.
+    """
+    keras, tensorflow = import_keras()
+    keras.utils.set_random_seed(seed)
+    tensorflow.config.experimental.enable_op_determinism()
+
+
+def import_keras() -> tuple:
+    """The modules keras and tensorflow, imported and initialised without their greetings."""
+    with native_log_held_back():
+        import keras
+        import tensorflow
+
+        tensorflow.constant(0)
+    return keras, tensorflow
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main` as the body of a program: a user's mistake ends as one line and exit code 1.
+
+    Output lines are flushed as they are printed, so that DVC and log files show progress live, and
+    a file name that the terminal's encoding cannot show is escaped instead of ending the program.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    try:
+        main()
+    except UserError as error:
+        sys.exit(_one_line(f"error: {error}"))
+    except KeyboardInterrupt:
+        sys.exit("stopped: nothing half-written was left; `dvc repro` goes on from here")
+    except OSError as error:
+        # A full disk, a missing right: facts about the machine, which a traceback would only hide.
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(_one_line(f"error: {error.strerror or error}{where}; free space or rights, then run again"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

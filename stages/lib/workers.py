@@ -1,0 +1,54 @@
+"""The one place where work is spread over processes, through joblib.
+
+Callers give a function and its arguments and get the results in order, whatever the number of
+processes. A joblib backend other than the default (a Dask cluster, say) is put beneath all of them
+with `joblib.parallel_config(backend=...)`; no caller changes.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import joblib
+from tqdm import tqdm
+
+Result = TypeVar("Result")
+
+
+def count(workers: int | str) -> int:
+    """The number of processes for params.yaml's `workers`: auto is one for each usable core."""
+    if workers != "auto":
+        return int(workers)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_order(function: Callable[..., Result], arguments: Iterable[tuple], workers: int | str) -> Iterator[Result]:
+    """Yield `function(*a)` for each `a` of `arguments`, in order, computed by `workers` processes.
+
+    With one process everything runs in this one. An exception of `function` is raised here.
+    """
+    calls = (joblib.delayed(function)(*each) for each in arguments)
+    yield from joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
+
+
+def progress(results: Iterable[Result], total: int, what: str) -> Iterator[Result]:
+    """Pass `results` on and show how many have come: a bar on a terminal, a plain line a tenth elsewhere.
+
+    Each result counts `len(result)` pieces of the `total`.
+    """
+    if sys.stderr.isatty():
+        with tqdm(total=total, desc=what, unit="", leave=False) as bar:
+            for result in results:
+                bar.update(len(result))
+                yield result
+        return
+    done = shown = 0
+    for result in results:
+        done += len(result)
+        if done * 10 // total > shown:
+            shown = done * 10 // total
+            print(f"{what}: {done} of {total}", flush=True)
+        yield result

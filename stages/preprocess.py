@@ -1,0 +1,136 @@
+"""Turn the pictures at params.yaml's `images` into arrays, split into train, validation and test.
+
+    dvc repro preprocess          or          python stages/preprocess.py
+
+Reads every picture once, in parallel, and accounts for each: used or rejected with a reason.
+Writes data/processed/ (stages/lib/array.py says what), reports/data.json and reports/rejected.csv.
+"""
+
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from stages.lib import runtime  # noqa: I001  before numpy
+import numpy as np
+
+from stages.lib import array, check, outputs, params, source, split, workers
+from stages.lib.archive import Container
+from stages.lib.decode import Unusable, decode
+
+DATA = Path("reports/data.json")
+REJECTED = Path("reports/rejected.csv")
+BATCH = 64  # pictures a task: large enough to hide what a task costs, small enough to share out evenly
+
+
+def main() -> None:
+    p = params.read()
+    found = source.find(p.images)
+    names = source.class_names(found.pictures)
+    check.classes(names, found.empty_classes)
+    print(f"{len(found.pictures)} pictures of {len(names)} classes in {p.images}")
+
+    with outputs.aside(array.FOLDER) as folder:
+        folder.mkdir()
+        scratch = folder / "all.npy"
+        pixels = array.create(scratch, len(found.pictures), p.image_size)
+        used, rejected = read_all(found, p, pixels)
+        check.too_many_rejected(rejected, len(found.pictures), p.max_rejected)
+
+        labels = [found.pictures[each["row"]].label for each in used]
+        group = check.groups([each["pixels"] for each in used])
+        keys = [each["key"] for each in used]
+        given = [found.pictures[each["row"]].split for each in used]
+        sides = split.assign(keys, labels, group, given, p.validation, p.test)
+
+        # In the order of the keys, so that renaming pictures changes nothing.
+        order = sorted(range(len(used)), key=lambda i: (keys[i], found.pictures[used[i]["row"]].file))
+        members = {side: [i for i in order if sides[i] == side] for side in split.SPLITS}
+        rows = {side: [used[i]["row"] for i in indices] for side, indices in members.items()}
+        numbers = {name: number for number, name in enumerate(names)}
+        row_labels = np.array([numbers[picture.label] for picture in found.pictures])
+        array.write(folder, p.image_size, pixels, rows, row_labels)
+        array.write_names(
+            folder,
+            ((side, found.pictures[row].file, found.pictures[row].label) for side in rows for row in rows[side]),
+        )
+        colours = {side: check.colour_features(pixels[rows[side]]) for side in ("train", "test")}
+        del pixels
+        scratch.unlink()
+
+    colour_only = check.colour_only_accuracy(
+        colours["train"], row_labels[rows["train"]], colours["test"], row_labels[rows["test"]]
+    )
+    data = {
+        "classes": names,
+        "found": len(found.pictures),
+        "used": len(used),
+        "rejected": len(rejected),
+        "ignored": found.ignored,
+        **check.facts(labels, sides, group, [each["facts"] for each in used], names),
+        "colour_only_accuracy": round(colour_only, 4),
+    }
+    outputs.write_json(DATA, data)
+    write_rejected(rejected)
+    counts = ", ".join(f"{side} {len(rows[side])}" for side in split.SPLITS)
+    print(f"{len(used)} used ({counts}), {len(rejected)} rejected (see {REJECTED})")
+
+
+def read_all(found: source.Source, p: params.Params, pixels: np.ndarray) -> tuple[list[dict], list[check.Rejected]]:
+    """Fill `pixels`, uint8 (found, size, size, 3), and say of each picture whether it can be used.
+
+    A used one is a dict: row (of pixels), key (for the split), pixels (their hash), facts.
+    """
+    tasks = (
+        (found.container, found.pictures[start : start + BATCH], p.image_size, p.seed)
+        for start in range(0, len(found.pictures), BATCH)
+    )
+    results = workers.in_order(read_batch, tasks, p.workers)
+    used, rejected, row = [], [], 0
+    for batch in workers.progress(results, len(found.pictures), "pictures read"):
+        for picture, result in batch:
+            if isinstance(result, Unusable):
+                rejected.append(check.Rejected(picture.file, picture.label, result.reason, result.advice))
+            else:
+                image, about = result
+                pixels[row] = image
+                used.append({"row": row, "pixels": hashlib.sha256(image).digest(), **about})
+            row += 1
+    return used, rejected
+
+
+def read_batch(
+    container: Container, pictures: list[source.Picture], size: int, seed: int
+) -> list[tuple[source.Picture, tuple[np.ndarray, dict] | Unusable]]:
+    """In a worker process: each picture with its pixels and facts, or with why it cannot be used."""
+    return list(zip(pictures, read_each(container, pictures, size, seed), strict=True))
+
+
+def read_each(
+    container: Container, pictures: list[source.Picture], size: int, seed: int
+) -> Iterator[tuple[np.ndarray, dict] | Unusable]:
+    for picture in pictures:
+        try:
+            data = container.read(picture.entry)
+            image, about = decode(source.image_file(picture, data), size)
+            yield image, {"key": split.key(seed, data), "facts": about}
+        except Unusable as unusable:
+            yield unusable
+        except OSError as error:
+            yield Unusable(f"cannot be read: {error.strerror or error}", "check that the file is there and readable")
+
+
+def write_rejected(rejected: list[check.Rejected]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "class", "reason", "what to do"))
+    writer.writerows((each.file, each.label, each.reason, each.advice) for each in rejected)
+    outputs.write_text(REJECTED, text.getvalue())
+
+
+if __name__ == "__main__":
+    runtime.run(main)

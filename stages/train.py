@@ -1,0 +1,100 @@
+"""Train the network `repeats` times, side by side, and keep the best.
+
+    dvc repro train          or          python stages/train.py
+
+Each repeat starts from its own weights and has its own order of pictures, both from seed + repeat;
+the pictures and their split are the same for all. Writes reports/repeats.csv (every repeat and
+epoch), reports/history.csv (means over repeats) and models/model.keras: the repeat with the lowest
+validation loss after the last epoch. The test split is not read.
+"""
+
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from stages.lib import runtime  # noqa: I001  before numpy
+import numpy as np
+
+from stages.lib import array, history, params, workers
+
+ARCHITECTURE = Path("models/architecture.json")
+INITIAL = Path("models/initial")
+MODEL = Path("models/model.keras")
+
+
+def main() -> None:
+    p = params.read()
+    n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
+    print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
+    with tempfile.TemporaryDirectory() as folder:
+        tasks = ((p, repeat, Path(folder)) for repeat in range(p.repeats))
+        rows = [
+            row for rows in workers.in_order(train, tasks, min(workers.count(p.workers), p.repeats)) for row in rows
+        ]
+        best = history.best_repeat(rows)
+        save_best(weights_file(Path(folder), best))
+    history.write(rows)
+    print(f"kept repeat {best + 1}, which has the lowest validation loss")
+
+
+def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]:
+    """In a worker process: train one repeat, leave its weights in `folder`, return its history."""
+    from stages.lib import network
+    from stages.lib.network import keras
+
+    keras.utils.clear_session()
+    runtime.seed_everything(p.seed + repeat)
+    model = network.restore(ARCHITECTURE, INITIAL / f"repeat-{repeat}.weights.h5")
+    n_outputs = model.output_shape[-1]
+    train_split, validation = array.read("train"), array.read("validation")
+    network.compile_for(model, p, max(n_outputs, 2))
+    targets = network.targets(train_split.labels, n_outputs)
+    val_data = (np.asarray(validation.images), network.targets(validation.labels, n_outputs))
+
+    rows = []
+    for epoch in range(1, p.epochs + 1):
+        # The order is a function of seed and epoch alone, so that an epoch can be done again.
+        order = np.random.default_rng([p.seed + repeat, epoch]).permutation(len(targets))
+        fitted = model.fit(
+            train_split.images[order], targets[order], p.batch_size, shuffle=False, validation_data=val_data, verbose=0
+        )
+        row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
+        row |= {name: float(fitted.history[name][0]) for name in history.NAMES}
+        stop_if_diverged(row, p)
+        print(
+            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, accuracy "
+            f"{row['accuracy']:.4f}, validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}",
+            flush=True,
+        )
+        rows.append(row)
+    model.save_weights(weights_file(folder, repeat))
+    return rows
+
+
+def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:
+    """Raise UserError when a loss is no longer a finite number."""
+    for name in ("loss", "val_loss"):
+        if not math.isfinite(row[name]):
+            raise runtime.UserError(
+                f"{name} became {row[name]} in epoch {row['epoch']} of repeat {row['repeat'] + 1}: the steps are too "
+                f"large; lower learning_rate, which is {p.learning_rate:g} with {p.optimizer}, for example: "
+                f"dvc exp run -S learning_rate={p.learning_rate / 10:g}"
+            )
+
+
+def save_best(weights: Path) -> None:
+    from stages.lib import network
+
+    model = network.restore(ARCHITECTURE, weights)
+    network.save(model, MODEL)
+
+
+def weights_file(folder: Path, repeat: int) -> Path:
+    return folder / f"repeat-{repeat}.weights.h5"
+
+
+if __name__ == "__main__":
+    runtime.run(main)

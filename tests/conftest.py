@@ -1,0 +1,50 @@
+"""Pictures that tests make themselves, and folders to run stages in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import stages.lib.runtime  # noqa: F401  before numpy
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
+QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 2}
+
+
+def stripes(label: int, number: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
+    """A picture whose class is the direction of its stripes: 0 across, 1 along, 2 falling, 3 rising."""
+    rng = np.random.default_rng([label, number])
+    y, x = np.mgrid[: size[1], : size[0]]
+    along = (y, x, x + y, x - y)[label]
+    wave = 128 + 90 * np.sin(along * rng.uniform(0.7, 0.9) + rng.uniform(0, 6))
+    pixels = wave[..., None] + rng.normal(0, 12, (size[1], size[0], 3)) + rng.uniform(-20, 20, 3)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def write_pictures(folder: Path, classes: tuple[str, ...] = ("across", "along", "falling"), each: int = 20) -> Path:
+    """A folder per class with `each` PNG files of stripes."""
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            stripes(label, number).save(folder / name / f"{number:03d}.png")
+    return folder
+
+
+def write_params(folder: Path = Path(), **changes: object) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(DEFAULTS | QUICK | changes))
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as working directory, with params.yaml for a quick run on `pictures`."""
+    monkeypatch.chdir(tmp_path)
+    write_params()
+    return tmp_path
+
+
+@pytest.fixture
+def pictures(work: Path) -> Path:
+    return write_pictures(work / "pictures")

@@ -1,0 +1,118 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.lib.decode import MIN_SIDE, Unusable, decode
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def grey(value: int) -> np.ndarray:
+    return np.full((96, 96, 3), value, dtype=np.uint8)
+
+
+def flat(mode: str, colour: object, kind: str, **options: object) -> bytes:
+    return encoded(Image.new(mode, (96, 96), colour), kind, **options)
+
+
+sixteen = Image.fromarray(np.full((96, 96), 128 * 257, dtype=np.uint16))
+FLAT = {
+    "RGB PNG": (flat("RGB", (128, 128, 128), "PNG"), 128),
+    "grey PNG": (flat("L", 128, "PNG"), 128),
+    "1-bit PNG": (flat("1", 1, "PNG"), 255),
+    "palette PNG": (flat("L", 128, "PNG"), 128),
+    "palette GIF": (encoded(Image.new("RGB", (96, 96), (128, 128, 128)).quantize(), "GIF"), 128),
+    "16-bit PNG": (encoded(sixteen, "PNG"), 128),
+    "16-bit TIFF": (encoded(sixteen, "TIFF"), 128),
+    "32-bit TIFF": (encoded(Image.fromarray(np.full((96, 96), 128 * 257, np.int32)), "TIFF"), 255),
+    "float TIFF": (encoded(Image.fromarray(np.full((96, 96), 0.5, np.float32)), "TIFF"), 128),
+    "clear PNG": (flat("RGBA", (0, 0, 0, 0), "PNG"), 255),
+    "half clear PNG": (flat("RGBA", (0, 0, 0, 127), "PNG"), 128),
+    "clear grey PNG": (flat("LA", (0, 0), "PNG"), 255),
+    "clear palette PNG": (encoded(Image.new("P", (96, 96), 0), "PNG", transparency=0), 255),
+    "transparent colour PNG": (encoded(Image.new("RGB", (96, 96)), "PNG", transparency=(0, 0, 0)), 255),
+    "grey JPEG": (flat("L", 128, "JPEG"), 128),
+    "CMYK JPEG": (flat("CMYK", (0, 0, 0, 127), "JPEG"), 128),
+    "CMYK TIFF": (flat("CMYK", (0, 0, 0, 127), "TIFF"), 128),
+    "BMP": (flat("RGB", (128, 128, 128), "BMP"), 128),
+    "WebP": (flat("RGB", (128, 128, 128), "WEBP", lossless=True), 128),
+    "clear WebP": (flat("RGBA", (0, 0, 0, 0), "WEBP", lossless=True), 255),
+    "LAB TIFF": (flat("LAB", (137, 128, 128), "TIFF"), 128),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_every_mode_becomes_rgb_of_8_bits(name):
+    data, value = FLAT[name]
+    pixels, facts = decode(data, 96)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (96, 96, 3)
+    # 32-bit integers have no scale of their own: the largest value is white, and 65535 holds these.
+    expected = 128 if name == "32-bit TIFF" else value
+    assert np.abs(pixels.astype(int) - grey(expected)).max() <= 2
+    assert (facts["width"], facts["height"]) == (96, 96)
+
+
+def test_the_first_frame_of_an_animation_is_used():
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    for kind in ("GIF", "WEBP", "PNG"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        pixels, _ = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options), 8)
+        assert pixels[4, 4].tolist() == [255, 0, 0], kind
+
+
+def test_exif_rotation_is_applied():
+    image = Image.new("RGB", (40, 20), "black")
+    image.paste("white", (0, 0, 20, 20))  # left half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: left becomes top
+    pixels, _ = decode(encoded(image, "JPEG", exif=exif, quality=95), 16)
+    assert pixels[2, 8].min() > 240
+    assert pixels[13, 8].max() < 15
+
+
+def test_the_picture_is_resized_as_a_whole_and_antialiased():
+    checks = np.indices((200, 300)).sum(axis=0) % 2 * 255  # finer than the target can show: becomes grey
+    pixels, _ = decode(encoded(Image.fromarray(checks.astype(np.uint8)), "PNG"), 32)
+    assert np.abs(pixels.astype(int) - 128).max() < 12
+
+
+def test_decoding_at_a_reduced_scale_stays_near_full_decoding():
+    y, x = np.mgrid[:900, :1200]
+    rng = np.random.default_rng(0)
+    smooth = 128 + 60 * np.sin(x / 37) + 50 * np.cos(y / 23) + rng.normal(0, 15, x.shape)
+    data = encoded(Image.fromarray(np.clip(smooth, 0, 255).astype(np.uint8)), "JPEG", quality=90)
+    full = Image.open(io.BytesIO(data)).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
+    assert np.abs(decode(data, 96)[0].astype(float) - np.asarray(full)).mean() < 1.5
+
+
+JPEG = encoded(Image.effect_noise((64, 64), 50), "JPEG")
+BAD = {
+    "nothing": (b"", "empty file"),
+    "text": (b"hello, I am no picture", "not a picture"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], "damaged"),
+    "half a PNG": (encoded(Image.effect_noise((64, 64), 50), "PNG")[:900], "damaged"),
+    "1 x 1": (encoded(Image.new("RGB", (1, 1)), "PNG"), "1 x 1 pixels"),
+    "20000 x 1": (encoded(Image.new("RGB", (20000, 1)), "PNG"), "20000 x 1 pixels"),
+    "a bomb": (encoded(Image.new("1", (12000, 12000)), "PNG"), "12000 x 12000 pixels"),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_used_has_a_reason_and_advice(name):
+    data, reason = BAD[name]
+    with pytest.raises(Unusable) as error:
+        decode(data, 96)
+    assert reason in error.value.reason
+    assert error.value.advice
+
+
+def test_the_smallest_usable_picture_is_used():
+    assert decode(encoded(Image.new("RGB", (MIN_SIDE, MIN_SIDE)), "PNG"), 8)[0].shape == (8, 8, 3)
