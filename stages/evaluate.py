@@ -116,9 +116,8 @@ def say(p: params.Params, metrics: dict, pictures: int) -> None:
     """The outcome in words, on the terminal."""
     interval = f"{metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     print(f"test accuracy {metrics['accuracy']:.3f} (95% interval {interval}) on {pictures} pictures")
-    print(
-        f"validation accuracy {metrics['val_accuracy']:.3f} +- {metrics['val_accuracy_std']:.3f} over {p.repeats} repeats"
-    )
+    spread = f"{metrics['val_accuracy']:.3f} +- {metrics['val_accuracy_std']:.3f}"
+    print(f"validation accuracy {spread} over {p.repeats} repeats")
     if not metrics["learned"]:
         tries = report.advice(p)
         print(f"the model has NOT learned: this is no better than chance ({metrics['chance']:.3f})")

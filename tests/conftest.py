@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 import stages.lib.runtime  # noqa: F401  before numpy
@@ -41,6 +42,8 @@ def write_params(folder: Path = Path(), **changes: object) -> None:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as working directory, with params.yaml for a quick run on `pictures`."""
     monkeypatch.chdir(tmp_path)
+    # Worker processes outlive a call and would stay in the folder of the test before.
+    get_reusable_executor().shutdown()
     write_params()
     return tmp_path
 

@@ -13,25 +13,10 @@ from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 # Formats read by code in this process; Pillow's EPS reader, for one, starts Ghostscript.
 Image.init()
-ALLOWED = [
-    "AVIF",
-    "BMP",
-    "DDS",
-    "DIB",
-    "GIF",
-    "ICO",
-    "JPEG",
-    "JPEG2000",
-    "MPO",
-    "PCX",
-    "PNG",
-    "PPM",
-    "QOI",
-    "SGI",
-    "TGA",
-    "TIFF",
-    "WEBP",
-]
+ALLOWED = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI"),
+    *("TGA", "TIFF", "WEBP"),
+)
 FORMATS = [name for name in ALLOWED if name in Image.OPEN]  # a build of Pillow may lack some
 MIN_SIDE = 4  # below it there is nothing to see
 MAX_PIXELS = 128 * 10**6  # as stored; a progressive JPEG of this size takes about 400 MB to decode

@@ -1,0 +1,138 @@
+"""The pipeline as its user runs it: a clone, `dvc repro`, experiments, comparisons."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import DEFAULTS, QUICK, ROOT, write_pictures
+
+ENVIRONMENT = os.environ | {
+    # dvc.yaml calls plain `python`: the one that runs this test.
+    "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.com",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.com",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    """What the command printed; it must end with the exit code `code`."""
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False
+    )
+    assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def tracked_files() -> list[Path]:
+    """The project's files as they stand here, committed or not."""
+    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return [Path(name) for name in listed if name and (ROOT / name).is_file()]
+
+
+def copy_project(folder: Path) -> Path:
+    for path in tracked_files():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, folder / path)
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", message)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with small pictures of its own, added with `dvc add`, and the pipeline run once."""
+    folder = copy_project(tmp_path_factory.mktemp("clone"))
+    run(folder, "git", "init", "-q")
+    write_pictures(folder / "data/mine", ("across", "along", "falling", "rising"))
+    run(folder, "dvc", "add", "data/mine")
+    # Changed as a user would, so that the comments of params.yaml stay.
+    values = DEFAULTS | QUICK | {"images": "data/mine", "learning_rate": 0.01, "optimizer": "momentum"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    run(folder, "dvc", "repro", "evaluate")
+    commit(folder, "own pictures")
+    return folder
+
+
+def metrics(folder: Path) -> dict:
+    return json.loads((folder / "reports/metrics.json").read_text())
+
+
+def test_repro_makes_every_output_and_a_second_run_does_nothing(clone):
+    assert metrics(clone)["val_accuracy"] > 0.25
+    for name in ("metrics.json", "predictions.csv", "history.csv", "report.html", "model.txt", "data.json"):
+        assert (clone / "reports" / name).stat().st_size > 0
+    assert "Data and pipelines are up to date." in run(clone, "dvc", "repro", "evaluate")
+    assert "Data and pipelines are up to date." in run(clone, "dvc", "status", "evaluate")
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+def test_an_experiment_is_a_tracked_difference_of_parameters(clone):
+    before = metrics(clone)
+    said = run(clone, "dvc", "exp", "run", "-n", "adagrad", "-S", "optimizer=adagrad", "evaluate")
+    for stage in ("preprocess", "build"):
+        assert f"Stage '{stage}' didn't change, skipping" in said
+    assert metrics(clone) != before
+    assert "optimizer" in run(clone, "dvc", "params", "diff")
+    assert "val_loss" in run(clone, "dvc", "metrics", "diff")
+
+    table = json.loads(run(clone, "dvc", "exp", "show", "--json"))
+    (experiment,) = table[1]["experiments"]
+    assert experiment["name"] == "adagrad"
+    assert experiment["revs"][0]["data"]["params"]["params.yaml"]["data"]["optimizer"] == "adagrad"
+    assert experiment["revs"][0]["data"]["metrics"]["reports/metrics.json"]["data"] == metrics(clone)
+    assert "adagrad" in run(clone, "dvc", "exp", "show", "--only-changed", "--no-pager")
+
+    run(clone, "dvc", "plots", "diff", "HEAD", "adagrad")
+    page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
+    for words in ("Loss over the epochs", "Accuracy over the epochs", "share of each actual class", "mistakes.svg"):
+        assert words in page
+
+    run(clone, "git", "reset", "-q", "--hard")
+    run(clone, "dvc", "checkout", "--with-deps", "evaluate")
+    assert metrics(clone) == before
+
+
+def test_other_pictures_are_one_parameter_away(clone):
+    shutil.make_archive(str(clone / "data/other"), "zip", clone / "data/mine")
+    run(clone, "dvc", "add", "data/other.zip")
+    run(clone, "dvc", "exp", "run", "-S", "images=data/other.zip", "-S", "epochs=1", "evaluate")
+    assert json.loads((clone / "reports/data.json").read_text())["found"] == 80
+    run(clone, "git", "reset", "-q", "--hard")
+    run(clone, "dvc", "checkout", "--with-deps", "evaluate")
+
+
+def test_a_mistyped_parameter_ends_in_one_clear_line(clone):
+    text = (clone / "params.yaml").read_text()
+    (clone / "params.yaml").write_text(f"{text}lerning_rate: 0.1\n")
+    said = run(clone, "dvc", "repro", "evaluate", code=255)
+    assert "error: params.yaml: unknown key 'lerning_rate'; did you mean 'learning_rate'?" in said
+    assert "Traceback" not in said
+    run(clone, "git", "checkout", "-q", "params.yaml", "reports")
+    assert "up to date" in run(clone, "dvc", "repro", "evaluate")
+
+
+def test_every_stage_names_each_module_that_it_uses():
+    """A change of a module must re-run the stages whose result it can change, and no other."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name, stage in stages.items():
+        code = (
+            "import runpy, sys; runpy.run_path(sys.argv[1], run_name='stage');"
+            "[__import__('stages.lib.network') for _ in [0] if sys.argv[1].endswith('train.py')];"
+            "print(*(m for m in sys.modules if m.startswith('stages.lib.')))"
+        )
+        used = run(ROOT, sys.executable, "-c", code, f"stages/{name}.py").split()
+        expected = {f"stages/{name}.py", *(module.replace(".", "/") + ".py" for module in used)}
+        declared = {dep for dep in stage["deps"] if dep.endswith(".py")}
+        assert declared == expected, name
