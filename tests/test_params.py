@@ -49,6 +49,11 @@ def test_a_mistake_is_named_with_key_value_and_what_is_allowed(change, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_whole_number_is_a_number():
+    learning_rate = params.check(DEFAULTS | {"learning_rate": 1}).learning_rate
+    assert (learning_rate, type(learning_rate)) == (1.0, float)
+
+
 def test_a_missing_key_is_named():
     values = dict(DEFAULTS)
     del values["epochs"]

@@ -118,7 +118,7 @@ def test_two_classes_are_learned_with_one_sigmoid_unit(work):
 
 
 def test_a_loss_that_is_no_number_ends_training_and_leaves_no_model(pictures):
-    write_params(learning_rate=1000, optimizer="momentum", activation="linear", loss="mean_squared_error")
+    write_params(learning_rate=1000)
     preprocess.main()
     build.main()
     with pytest.raises(UserError, match=r"became (nan|inf) in epoch \d of repeat \d.*lower learning_rate.*1000"):

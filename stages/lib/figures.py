@@ -3,7 +3,7 @@
 SVG keeps text as text, so a class name in any script is shown by the reader's own fonts.
 """
 
-import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +28,6 @@ STYLE = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
 }
-# A glyph that matplotlib's own font lacks is no problem: the reader's font draws it.
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
@@ -96,6 +94,8 @@ def _short(name: str, most: int = 18) -> str:
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
-    with outputs.aside(path) as temporary:
+    with outputs.aside(path) as temporary, warnings.catch_warnings():
+        # A glyph that matplotlib's own font lacks is no problem: the reader's font draws it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(temporary, metadata={"Date": None, "Creator": None})
     plt.close(figure)

@@ -77,7 +77,8 @@ def check(values: object, path: str | Path = FILE) -> Params:
         if not CHECKS[key].accepts(values[key]):
             hint = f" ({nearest(values[key], CHECKS[key].names)})" if CHECKS[key].names else ""
             raise UserError(f"{path}: {key} is {values[key]!r}; {CHECKS[key].allowed}{hint}")
-    params = Params(**values)
+    # `learning_rate: 1` is a whole number to YAML, and Keras takes floats only.
+    params = Params(**{f.name: float(values[f.name]) if f.type is float else values[f.name] for f in fields(Params)})
     if params.validation + params.test > 0.9:
         raise UserError(
             f"{path}: validation {params.validation} + test {params.test} leaves less than a tenth to train on; "
