@@ -11,13 +11,17 @@ endif
 # dvc.yaml calls plain `python`, which has to be the one of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint format clean
+# make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
+.PHONY: repro test verify lint format clean
 
 repro: .venv/installed .git
 	dvc repro
 
 test: .venv/installed-dev lint
 	python -m pytest
+
+verify: .venv/installed
+	python tests/verify.py
 
 lint: .venv/installed-dev
 	ruff check .

@@ -5,12 +5,12 @@
 Each repeat starts from its own weights and has its own order of pictures, both from seed + repeat;
 the pictures and their split are the same for all. Writes reports/repeats.csv (every repeat and
 epoch), reports/history.csv (means over repeats) and models/model.keras: the repeat with the lowest
-validation loss after the last epoch. The test split is not read.
+validation loss after the last epoch. The test split is not read. A training that was interrupted goes on after
+the last finished epoch of each repeat, with the same result.
 """
 
 import math
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 
-from stages.lib import array, history, params, workers
+from stages.lib import array, checkpoint, history, network, params, workers
 
 ARCHITECTURE = Path("models/architecture.json")
 INITIAL = Path("models/initial")
@@ -29,33 +29,44 @@ def main() -> None:
     p = params.read()
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
-    with tempfile.TemporaryDirectory() as folder:
-        tasks = ((p, repeat, Path(folder)) for repeat in range(p.repeats))
-        rows = [
-            row for rows in workers.in_order(train, tasks, min(workers.count(p.workers), p.repeats)) for row in rows
-        ]
-        best = history.best_repeat(rows)
-        save_best(weights_file(Path(folder), best))
+    folder = open_checkpoints(p)
+    tasks = ((p, repeat, folder) for repeat in range(p.repeats))
+    histories = workers.in_order(train, tasks, min(workers.count(p.workers), p.repeats))
+    rows = [row for repeat_rows in histories for row in repeat_rows]
+    best = history.best_repeat(rows)
+    model, _ = checkpoint.latest(folder, best)
+    network.save(network.uncompiled(model), MODEL)
     history.write(rows)
+    checkpoint.close_folder()
     print(f"kept repeat {best + 1}, which has the lowest validation loss")
 
 
+def open_checkpoints(p: params.Params) -> Path:
+    """The folder for checkpoints that depends on all that decides this training's result."""
+    values = [p.batch_size, p.epochs, p.learning_rate, p.loss, p.optimizer, p.seed, network.keras.__version__]
+    first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
+    code = [Path(module.__file__) for module in (array, checkpoint, history, network, runtime)]
+    return checkpoint.open_folder(
+        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *code, Path(__file__)]
+    )
+
+
 def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]:
-    """In a worker process: train one repeat, leave its weights in `folder`, return its history."""
-    from stages.lib import network
-    from stages.lib.network import keras
-
-    keras.utils.clear_session()
+    """In a worker process: train one repeat, keep a checkpoint after each epoch, return its history."""
+    network.keras.utils.clear_session()
     runtime.seed_everything(p.seed + repeat)
-    model = network.restore(ARCHITECTURE, INITIAL / f"repeat-{repeat}.weights.h5")
-    n_outputs = model.output_shape[-1]
+    resumed = checkpoint.latest(folder, repeat)
+    if resumed:
+        model, rows = resumed
+        print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}", flush=True)
+    else:
+        model, rows = network.restore(ARCHITECTURE, INITIAL / f"repeat-{repeat}.weights.h5"), []
+        network.compile_for(model, p, max(model.output_shape[-1], 2))
     train_split, validation = array.read("train"), array.read("validation")
-    network.compile_for(model, p, max(n_outputs, 2))
-    targets = network.targets(train_split.labels, n_outputs)
-    val_data = (np.asarray(validation.images), network.targets(validation.labels, n_outputs))
+    targets = network.targets(train_split.labels, model.output_shape[-1])
+    val_data = (np.asarray(validation.images), network.targets(validation.labels, model.output_shape[-1]))
 
-    rows = []
-    for epoch in range(1, p.epochs + 1):
+    for epoch in range(len(rows) + 1, p.epochs + 1):
         # The order is a function of seed and epoch alone, so that an epoch can be done again.
         order = np.random.default_rng([p.seed + repeat, epoch]).permutation(len(targets))
         fitted = model.fit(
@@ -64,13 +75,13 @@ def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]
         row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
         row |= {name: float(fitted.history[name][0]) for name in history.NAMES}
         stop_if_diverged(row, p)
+        rows.append(row)
+        checkpoint.save(folder, repeat, model, rows)
         print(
             f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, accuracy "
             f"{row['accuracy']:.4f}, validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}",
             flush=True,
         )
-        rows.append(row)
-    model.save_weights(weights_file(folder, repeat))
     return rows
 
 
@@ -83,17 +94,6 @@ def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:
                 f"large; lower learning_rate, which is {p.learning_rate:g} with {p.optimizer}, for example: "
                 f"dvc exp run -S learning_rate={p.learning_rate / 10:g}"
             )
-
-
-def save_best(weights: Path) -> None:
-    from stages.lib import network
-
-    model = network.restore(ARCHITECTURE, weights)
-    network.save(model, MODEL)
-
-
-def weights_file(folder: Path, repeat: int) -> Path:
-    return folder / f"repeat-{repeat}.weights.h5"
 
 
 if __name__ == "__main__":

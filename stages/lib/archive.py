@@ -89,20 +89,20 @@ class Zip:
 
     def entries(self) -> list[Entry]:
         try:
-            members = [member for member in _open_zip(self.path).infolist() if not member.is_dir()]
+            members = _members(self.path, self.path.stat().st_mtime_ns)[1]
         except (zipfile.BadZipFile, EOFError, ValueError) as error:
             raise UserError(f"{self.path} is not a whole zip archive ({error}); copy or download it again") from None
-        for member in members:
+        for member in members.values():
             if member.flag_bits & 1:
                 raise UserError(f"{self.path}: {member.filename!r} is encrypted; make the archive without a password")
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise _link(self.path, member.filename)
-        entries = [Entry(_safe(self.path, member.filename), 0, member.file_size) for member in members]
+        entries = [Entry(name, 0, member.file_size) for name, member in members.items()]
         _check_bounds(self.path, self.path.stat().st_size, sum(entry.size for entry in entries))
         return sorted(entries, key=lambda entry: entry.name)
 
     def read(self, entry: Entry) -> bytes:
-        return _zip_entry(self.path, entry.name)[entry.start : entry.start + entry.size]
+        return _zip_entry(self.path, self.path.stat().st_mtime_ns, entry.name)[entry.start : entry.start + entry.size]
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,21 @@ def _read_part(path: Path, entry: Entry) -> bytes:
 
 
 @functools.lru_cache(maxsize=1)
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    """Kept open: reading the directory of a large archive takes longer than a picture."""
-    return zipfile.ZipFile(path)
+def _members(path: Path, changed: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """The open archive and its files by name, as it was `changed` (its time stamp).
+
+    Kept: reading the directory of a large archive takes longer than a picture.
+    """
+    archive = zipfile.ZipFile(path)
+    return archive, {_safe(path, each.filename): each for each in archive.infolist() if not each.is_dir()}
 
 
 @functools.lru_cache(maxsize=1)
-def _zip_entry(path: Path, name: str) -> bytes:
+def _zip_entry(path: Path, changed: int, name: str) -> bytes:
     """Kept once: the pictures of an STL-10 file are many parts of one entry."""
     try:
-        return _open_zip(path).read(name)
+        archive, members = _members(path, changed)
+        return archive.read(members[name])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise OSError(f"damaged in the archive ({error})") from None
 
@@ -188,12 +193,13 @@ _temporary: list[tempfile.TemporaryDirectory] = []
 
 
 def _safe(archive: Path, name: str) -> str:
+    """`name` with forward slashes and no `./`; UserError if it leads out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
         raise UserError(
             f"{archive}: entry {name!r} points outside the archive; make it from inside the pictures' folder"
         )
-    return "/".join(parts) if "\\" not in name else name
+    return "/".join(parts)
 
 
 def _link(archive: Path, name: str) -> UserError:

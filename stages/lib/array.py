@@ -49,8 +49,13 @@ def create(path: Path, count: int, size: int) -> np.memmap:
 
 def read(split: str, folder: Path = FOLDER) -> Split:
     """The split "train", "validation" or "test" as preprocess wrote it."""
-    images = np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
-    return Split(images, np.load(folder / f"{split}_labels.npy", allow_pickle=False))
+    images, labels = files(split, folder)
+    return Split(np.load(images, mmap_mode="r", allow_pickle=False), np.load(labels, allow_pickle=False))
+
+
+def files(split: str, folder: Path = FOLDER) -> list[Path]:
+    """The files that hold a split's arrays."""
+    return [folder / f"{split}_images.npy", folder / f"{split}_labels.npy"]
 
 
 def write_names(folder: Path, rows: Iterable[tuple[str, str, str]]) -> None:

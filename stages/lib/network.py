@@ -122,6 +122,13 @@ def restore(architecture_file: Path, weights: Path) -> keras.Model:
     return model
 
 
+def uncompiled(model: keras.Model) -> keras.Model:
+    """The same network and weights without optimizer, loss and metrics."""
+    plain = keras.models.model_from_json(model.to_json())
+    plain.set_weights(model.get_weights())
+    return plain
+
+
 def summary(model: keras.Model) -> str:
     """Layers, output shapes and parameters as a plain-text table."""
     rows = [("layer", "kind", "output", "parameters")]

@@ -1,0 +1,62 @@
+"""Checkpoints: a training that was interrupted goes on after its last finished epoch.
+
+They lie outside the stage's outputs, which DVC removes before it runs a stage, in a folder named
+after everything that decides the result. A run that differs in anything starts from the beginning.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from stages.lib.network import keras
+
+FOLDER = Path("models/.training")
+Rows = list[dict[str, float]]
+
+
+def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
+    """The folder for this run's checkpoints, made if need be; those of other runs are removed.
+
+    values, files: all that decides the result of the training, the code included.
+    """
+    digest = hashlib.sha256(repr(values).encode())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    folder = FOLDER / digest.hexdigest()[:32]
+    if FOLDER.is_dir():
+        for other in FOLDER.iterdir():
+            if other != folder:
+                shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def save(folder: Path, repeat: int, model: keras.Model, rows: Rows) -> None:
+    """Keep the compiled `model`, its optimizer's state and the history `rows` of its finished epochs."""
+    # The process id, because a worker that outlived its killed parent may still be writing.
+    own = folder / f".{os.getpid()}-{repeat}"
+    own.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
+    model.save(own.with_suffix(".keras"))
+    finished = folder / f"repeat-{repeat}-epoch-{len(rows)}"
+    # The model last: a checkpoint is there when its model is.
+    for suffix in (".json", ".keras"):
+        own.with_suffix(suffix).replace(finished.with_suffix(suffix))
+    (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.keras").unlink(missing_ok=True)
+
+
+def latest(folder: Path, repeat: int) -> tuple[keras.Model, Rows] | None:
+    """The compiled model and the history after the last finished epoch of `repeat`, if there is one."""
+    models = folder.glob(f"repeat-{repeat}-epoch-*.keras")
+    path = max(models, key=lambda path: int(path.stem.rsplit("-", 1)[1]), default=None)
+    if path is None:
+        return None
+    return keras.models.load_model(path, safe_mode=True), json.loads(path.with_suffix(".json").read_text("utf-8"))
+
+
+def close_folder() -> None:
+    """Remove all checkpoints; the training has ended."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
