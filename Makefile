@@ -4,12 +4,14 @@
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
 BIN := .venv/Scripts
+SEPARATOR := ;
 else
 PYTHON ?= python3
 BIN := .venv/bin
+SEPARATOR := :
 endif
 # dvc.yaml calls plain `python`, which has to be the one of .venv.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
 .PHONY: repro test verify lint format clean
@@ -17,10 +19,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: .venv/installed .git
 	dvc repro
 
-test: .venv/installed-dev lint
+test: .venv/installed-dev .git lint
 	python -m pytest
 
-verify: .venv/installed
+verify: .venv/installed .git
 	python tests/verify.py
 
 lint: .venv/installed-dev
@@ -35,7 +37,7 @@ clean:
 	rm -rf .venv
 
 .venv/installed: requirements.txt constraints.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'error: Python %d.%d found, 3.11 or newer needed; for example: make PYTHON=python3.12 repro' % sys.version_info[:2])"
+	@$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else 'error: Python %d.%d found, TensorFlow 2.21 needs 3.11 to 3.13; for example: make PYTHON=python3.13 repro' % sys.version_info[:2])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -c "open('.venv/installed', 'w')"

@@ -32,6 +32,7 @@ def main() -> None:
     found = source.find(p.images)
     names = source.class_names(found.pictures)
     check.classes(names, found.empty_classes)
+    params.loss_name(p.loss, len(names))  # refused now, not after every picture has been read
     print(f"{len(found.pictures)} pictures of {len(names)} classes in {p.images}")
 
     with outputs.aside(array.FOLDER) as folder:
@@ -42,6 +43,7 @@ def main() -> None:
         check.too_many_rejected(rejected, len(found.pictures), p.max_rejected)
 
         labels = [found.pictures[each["row"]].label for each in used]
+        check.every_class_is_used(names, labels)
         group = check.groups([each["pixels"] for each in used])
         keys = [each["key"] for each in used]
         given = [found.pictures[each["row"]].split for each in used]

@@ -3,7 +3,7 @@ import pytest
 from conftest import DEFAULTS
 
 from stages.lib import network, runtime
-from stages.lib.params import OPTIMIZERS, Params
+from stages.lib.params import OPTIMIZERS, Params, check, loss_name
 from stages.lib.runtime import UserError
 
 
@@ -36,17 +36,16 @@ def test_the_summary_names_every_layer_and_the_total():
 
 @pytest.mark.parametrize(("size", "largest"), [(96, 5), (32, 3), (8, 1), (9, 1), (10, 2), (200, 6)])
 def test_the_largest_depth_works_and_one_more_is_refused(size, largest):
-    assert network.largest_depth(size) == largest
     assert network.build(params(image_size=size, depth=largest), 3).count_params() > 0
     with pytest.raises(UserError, match=f"depth is {largest + 1}.*largest depth that works is {largest}"):
-        network.build(params(image_size=size, depth=largest + 1), 3)
+        check(DEFAULTS | {"image_size": size, "depth": largest + 1})
 
 
 def test_two_classes_have_one_sigmoid_unit_and_other_losses_a_softmax():
     assert network.build(params(), 2).output_shape == (None, 1)
     assert network.build(params(loss="categorical_crossentropy"), 2).output_shape == (None, 2)
     assert network.build(params(loss="mean_squared_error"), 2).output_shape == (None, 2)
-    assert network.loss_name("auto", 3) == "categorical_crossentropy"
+    assert loss_name("auto", 3) == "categorical_crossentropy"
     with pytest.raises(UserError, match="for 2 classes; there are 3"):
         network.build(params(loss="binary_crossentropy"), 3)
 

@@ -54,6 +54,12 @@ def test_a_whole_number_is_a_number():
     assert (learning_rate, type(learning_rate)) == (1.0, float)
 
 
+def test_a_number_that_dvc_writes_with_an_exponent_is_a_number(tmp_path):
+    text = (ROOT / "params.yaml").read_text().replace("learning_rate: 0.05", "learning_rate: 5e-05")
+    (tmp_path / "params.yaml").write_text(text)
+    assert params.read(tmp_path / "params.yaml").learning_rate == 5e-05
+
+
 def test_a_missing_key_is_named():
     values = dict(DEFAULTS)
     del values["epochs"]
@@ -61,7 +67,9 @@ def test_a_missing_key_is_named():
         params.check(values)
 
 
-@pytest.mark.parametrize("text", ["epochs: [", "\tepochs: 5", "just words", "", "- 1\n- 2", "!!python/object:os.x {}"])
+@pytest.mark.parametrize(
+    "text", ["epochs: [", "\tepochs: 5", "just words", "", "- 1\n- 2", "!!python/object:os.x {}", "images: 2024-02-30"]
+)
 def test_a_file_that_is_no_table_of_keys_is_refused(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match="expected lines such as"):

@@ -133,6 +133,10 @@ def test_what_file_managers_leave_behind_is_ignored_and_counted(pictures):
     assert (len(found.pictures), found.ignored) == (60, 4)
 
 
+def test_names_are_shown_without_control_characters():
+    assert source.printable("a\x01\r\n\x85b\udcff 猫") == r"a\x01\x0d\x0a\x85b\udcff 猫"
+
+
 def test_links_to_folders_are_followed_once(pictures, work):
     (pictures / "across" / "loop").symlink_to(pictures, target_is_directory=True)
     (work / "more").symlink_to(pictures, target_is_directory=True)
@@ -142,6 +146,7 @@ def test_links_to_folders_are_followed_once(pictures, work):
 MANIFESTS = {
     "path,label\nnone.png,a\n": "not there, first 'none.png'",
     "path,label\n../x.png,a\n": "outside the manifest's folder",
+    "path,label\n.,a\n": "outside the manifest's folder",
     "path,label\n/etc/passwd,a\n": "outside the manifest's folder",
     "path,label\nC:\\x.png,a\n": "outside the manifest's folder",
     "path,label\nacross/000.png,a\nacross/000.png,a\n": "twice",

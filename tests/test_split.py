@@ -71,6 +71,14 @@ def test_a_split_that_the_source_names_is_kept():
     assert sides.count("validation") == 10
 
 
+def test_pictures_that_the_source_trains_on_are_not_tested_on():
+    contents, labels = pictures(80)
+    named = ["train" if n < 40 else None for n in range(80)]
+    sides = assign(contents, labels, given_=named)
+    assert set(sides[:40]) == {"train"}
+    assert (sides[40:].count("test"), sides[40:].count("validation")) == (8, 8)
+
+
 def test_a_copy_of_a_test_picture_is_not_trained_on():
     contents, labels = pictures(40)
     named = ["test" if n < 8 else "train" for n in range(40)]

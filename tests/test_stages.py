@@ -90,6 +90,7 @@ def test_advice_names_what_differs_from_what_works():
     base = params.read(ROOT / "params.yaml")
     assert report.advice(params.check(vars(base) | {"learning_rate": 0.5}))[0] == "learning_rate=0.05"
     assert report.advice(params.check(vars(base) | {"loss": "mean_squared_error"})).count("loss=auto") == 1
+    assert report.advice(params.check(vars(base) | {"optimizer": "adam", "learning_rate": 0.001, "epochs": 20}))
     assert report.command(["optimizer=adam learning_rate=0.001"]) == (
         "dvc exp run -S optimizer=adam -S learning_rate=0.001"
     )
@@ -129,13 +130,13 @@ def test_a_loss_that_is_no_number_ends_training_and_leaves_no_model(pictures):
 
 def test_pictures_that_cannot_be_used_are_named_with_a_reason(pictures):
     (pictures / "along" / "broken.jpg").write_bytes(b"no picture")
-    (pictures / "along" / "tab\tand, comma.png").write_bytes(b"")
+    (pictures / "along" / "and, comma.png").write_bytes(b"")
     preprocess.main()
     facts = data()
     assert (facts["found"], facts["used"], facts["rejected"]) == (62, 60, 2)
     rejected = pd.read_csv("reports/rejected.csv")
-    assert rejected["file"].tolist() == ["along/broken.jpg", "along/tab\tand, comma.png"]
-    assert rejected["reason"].tolist() == ["not a picture", "empty file"]
+    assert rejected["file"].tolist() == ["along/and, comma.png", "along/broken.jpg"]
+    assert rejected["reason"].tolist() == ["empty file", "not a picture"]
     assert rejected["what to do"].notna().all()
 
 
@@ -150,6 +151,21 @@ def test_too_many_bad_pictures_end_the_run_and_leave_the_last_outputs_alone(pict
     write_params(max_rejected=0.1)
     preprocess.main()
     assert data()["rejected"] == 5
+
+
+def test_a_class_without_a_usable_picture_is_refused(pictures):
+    for path in (pictures / "along").iterdir():
+        path.write_bytes(b"no picture")
+    write_params(max_rejected=1)
+    with pytest.raises(UserError, match="no picture of class 'along' can be used"):
+        preprocess.main()
+
+
+def test_a_loss_that_does_not_fit_is_refused_before_pictures_are_read(pictures, capsys):
+    write_params(loss="binary_crossentropy")
+    with pytest.raises(UserError, match="for 2 classes; there are 3"):
+        preprocess.main()
+    assert "read" not in capsys.readouterr().out
 
 
 def test_the_split_follows_content_not_names_and_copies_stay_together(pictures):

@@ -39,6 +39,14 @@ def main() -> int:
     packages = ("tensorflow-cpu", "keras", "numpy", "pillow", "matplotlib")
     print(f"{processor()}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in packages))
+    if subprocess.run(
+        ["git", "rev-parse", "-q", "--verify", "HEAD"], cwd=ROOT, capture_output=True, check=False
+    ).returncode:
+        print(
+            "error: nothing is committed here to compare with; first: git add -A && git commit -m start",
+            file=sys.stderr,
+        )
+        return 1
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)

@@ -46,6 +46,13 @@ def classes(names: Sequence[str], empty: Sequence[str]) -> None:
         )
 
 
+def every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise UserError for a class of which no picture can be used. labels: of the used pictures."""
+    missing = sorted(set(names) - set(labels))
+    if missing:
+        raise UserError(f"no picture of class {missing[0]!r} can be used; add pictures, or remove the class")
+
+
 def groups(pixel_hashes: Sequence[bytes]) -> list[int]:
     """A group number for each picture: equal for pictures with equal pixels."""
     first: dict[bytes, int] = {}

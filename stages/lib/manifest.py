@@ -73,7 +73,7 @@ def _row(where: str, values: dict[str, str], cells: list[str], columns: list[str
     if len(cells) != len(columns) or not values["path"] or not values["label"]:
         raise UserError(f"{where} has {len(cells)} columns or an empty one; expected {', '.join(columns)}")
     path = PurePosixPath(values["path"].replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise UserError(f"{where}: {values['path']!r} lies outside the manifest's folder; paths are relative to it")
     split = values.get("split", "").lower()
     if split and split not in SPLIT_NAMES:

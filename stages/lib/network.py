@@ -15,48 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib import outputs, runtime
-from stages.lib.params import Params
-from stages.lib.runtime import UserError
+from stages.lib.params import KERNEL, POOL, Params, loss_name
 
 keras, _ = runtime.import_keras()
 
-KERNEL = 3
-POOL = 2
 FIRST_FILTERS = 6
 DENSE = (120, 60)
-
-
-def loss_name(loss: str, n_classes: int) -> str:
-    """The loss that params.yaml's `loss` means for this number of classes. Raises UserError."""
-    if loss == "auto":
-        return "binary_crossentropy" if n_classes == 2 else "categorical_crossentropy"
-    if loss == "binary_crossentropy" and n_classes != 2:
-        raise UserError(
-            f"params.yaml: loss is binary_crossentropy, which is for 2 classes; there are {n_classes}; "
-            "use auto or categorical_crossentropy"
-        )
-    return loss
-
-
-def largest_depth(image_size: int) -> int:
-    """The largest depth at which every block still has a feature map of at least one pixel."""
-    depth, side = 0, image_size
-    while (side := (side - KERNEL + 1) // POOL) >= 1:
-        depth += 1
-    return depth
 
 
 def build(params: Params, n_classes: int) -> keras.Model:
     """The untrained, uncompiled network; weights are drawn from Keras's current seed.
 
-    Raises UserError for a depth at which the feature map vanishes.
+    Raises UserError for a loss that does not fit the number of classes.
     """
-    most = largest_depth(params.image_size)
-    if params.depth > most:
-        raise UserError(
-            f"params.yaml: depth is {params.depth}, but the feature map of image_size {params.image_size} is used up "
-            f"before that; the largest depth that works is {most}"
-        )
     size = params.image_size
     pixels = keras.Input((size, size, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 255, name="scale")(pixels)

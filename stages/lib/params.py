@@ -6,6 +6,7 @@ stage runs first, in one line that names the key, the value and what is allowed.
 
 import difflib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +16,8 @@ import yaml
 from stages.lib.runtime import UserError
 
 FILE = "params.yaml"
+KERNEL = 3  # pixels a side of a convolution, which is "valid": the map loses KERNEL - 1
+POOL = 2  # the pooling halves the map
 
 # The names Keras 3 knows (keras.activations); kept here because importing Keras takes seconds, and
 # a test compares the two lists.
@@ -56,7 +59,7 @@ def read(path: str | Path = FILE) -> Params:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; get it back with: git checkout {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2024-02-30
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{where} is not valid YAML; expected lines such as `epochs: 5`") from None
@@ -68,6 +71,7 @@ def check(values: object, path: str | Path = FILE) -> Params:
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no `key: value` lines; expected lines such as `epochs: 5`")
     known = [field.name for field in fields(Params)]
+    values = {key: _number_in_text(value) for key, value in values.items()}
     for key in values:
         if key not in known:
             raise UserError(f"{path}: unknown key {key!r}; {nearest(str(key), known)}")
@@ -84,7 +88,40 @@ def check(values: object, path: str | Path = FILE) -> Params:
             f"{path}: validation {params.validation} + test {params.test} leaves less than a tenth to train on; "
             "allowed together: at most 0.9"
         )
+    most = largest_depth(params.image_size)
+    if params.depth > most:
+        raise UserError(
+            f"{path}: depth is {params.depth}, but the feature map of image_size {params.image_size} is used up before "
+            f"that; the largest depth that works is {most}"
+        )
     return params
+
+
+def largest_depth(image_size: int) -> int:
+    """The largest depth at which every block still has a feature map of at least one pixel."""
+    depth, side = 0, image_size
+    while (side := (side - KERNEL + 1) // POOL) >= 1:
+        depth += 1
+    return depth
+
+
+def loss_name(loss: str, n_classes: int) -> str:
+    """The loss that params.yaml's `loss` means for this number of classes. Raises UserError."""
+    if loss == "auto":
+        return "binary_crossentropy" if n_classes == 2 else "categorical_crossentropy"
+    if loss == "binary_crossentropy" and n_classes != 2:
+        raise UserError(
+            f"{FILE}: loss is binary_crossentropy, which is for 2 classes; there are {n_classes}; "
+            "use auto or categorical_crossentropy"
+        )
+    return loss
+
+
+def _number_in_text(value: object) -> object:
+    """1e-05, as `dvc exp run -S` writes it, is a number in YAML 1.2 and text to PyYAML, which reads 1.1."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value
 
 
 def nearest(name: object, names: list[str] | tuple[str, ...]) -> str:

@@ -65,7 +65,7 @@ def advice(params: Params) -> list[str]:
         tries += ["optimizer=adam learning_rate=0.001"]
     if params.loss == "mean_squared_error":
         tries.append("loss=auto")
-    if params.epochs < 20:
+    if params.epochs < 20 or not tries:
         tries.append(f"epochs={params.epochs * 4}")
     return tries
 

@@ -5,6 +5,7 @@ STL-10's binary files, a manifest (.csv or .tsv), folders train/test/... with a 
 each, and a folder per class.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,9 @@ def image_file(picture: Picture, data: bytes) -> bytes:
 
 
 def printable(name: str) -> str:
-    """`name` with bytes that are no UTF-8 written as backslash escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """`name` with bytes that are no UTF-8, and control characters, written as backslash escapes."""
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 def _pictures(container: Container, named: dict[str, Entry], manifest_name: str | None) -> list[Picture]:

@@ -34,8 +34,9 @@ def assign(
     """The split of each picture: "train", "validation" or "test".
 
     keys: from `key`. groups: equal for pictures that belong together. given: the split that the
-    source names, or None; the test pictures of a source stay its only test pictures, and likewise
-    validation. A group that a source puts on several sides goes whole to the side that is looked at
+    source names, or None. A named split is kept; a side that the source names is not added to. Where
+    the source names a split for every picture, a side that it lacks is taken from its train pictures.
+    A group that a source puts on several sides goes whole to the side that is looked at
     last (test, then validation), so that nothing trained on is tested on. A group with two labels
     goes to train: no side can say which of its labels is right.
 
@@ -45,6 +46,7 @@ def assign(
         "test": 0.0 if "test" in given else test,
         "validation": 0.0 if "validation" in given else validation,
     }
+    fixed = ("test", "validation", "train") if None in given else ("test", "validation")
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
@@ -52,7 +54,7 @@ def assign(
     result: list[str | None] = [None] * len(keys)
     free: dict[str, list[list[int]]] = {}
     for indices in members.values():
-        side = next((each for each in ("test", "validation") if each in {given[i] for i in indices}), None)
+        side = next((each for each in fixed if each in {given[i] for i in indices}), None)
         if len({labels[i] for i in indices}) > 1:
             side = "train"
         if side is None:
