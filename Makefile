@@ -18,6 +18,8 @@ export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
 repro: .venv/installed .git
 	dvc repro
+	@dvc metrics show
+	@echo "see reports/report.html"
 
 test: .venv/installed-dev .git lint
 	python -m pytest
