@@ -222,6 +222,16 @@ def test_a_users_mistake_is_one_line_and_exit_code_1(work, stage):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("stage", ["build", "train", "evaluate"])
+def test_a_stage_that_is_run_before_the_ones_it_needs_says_so(work, stage):
+    done = subprocess.run(
+        [sys.executable, ROOT / "stages" / f"{stage}.py"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "is missing; `dvc repro` makes what a stage needs" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_names_that_are_no_plain_text_pass_through_every_stage(work):
     hostile = ("<script>alert(1)<script>", "猫 $x_1^2$", 'a,b"c')
     write_pictures(work / "plain", each=8)

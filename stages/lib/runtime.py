@@ -95,6 +95,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_one_line(f"error: {error}"))
     except KeyboardInterrupt:
         sys.exit("stopped: nothing half-written was left; `dvc repro` goes on from here")
+    except FileNotFoundError as error:
+        sys.exit(_one_line(f"error: {error.filename or error} is missing; `dvc repro` makes what a stage needs"))
     except OSError as error:
         # A full disk, a missing right: facts about the machine, which a traceback would only hide.
         where = f" ({error.filename})" if error.filename else ""
