@@ -6,9 +6,7 @@ Reads every picture once, in parallel, and accounts for each: used or rejected w
 Writes data/processed/ (stages/lib/array.py says what), reports/data.json and reports/rejected.csv.
 """
 
-import csv
 import hashlib
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +75,8 @@ def main() -> None:
         "colour_only_accuracy": round(colour_only, 4),
     }
     outputs.write_json(DATA, data)
-    write_rejected(rejected)
+    rows_rejected = ((each.file, each.label, each.reason, each.advice) for each in rejected)
+    outputs.write_csv(REJECTED, ("file", "class", "reason", "what to do"), rows_rejected)
     counts = ", ".join(f"{side} {len(rows[side])}" for side in split.SPLITS)
     print(f"{len(used)} used ({counts}), {len(rejected)} rejected (see {REJECTED})")
 
@@ -124,14 +123,6 @@ def read_each(
             yield unusable
         except OSError as error:
             yield Unusable(f"cannot be read: {error.strerror or error}", "check that the file is there and readable")
-
-
-def write_rejected(rejected: list[check.Rejected]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "class", "reason", "what to do"))
-    writer.writerows((each.file, each.label, each.reason, each.advice) for each in rejected)
-    outputs.write_text(REJECTED, text.getvalue())
 
 
 if __name__ == "__main__":

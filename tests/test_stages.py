@@ -29,6 +29,13 @@ def run_all() -> None:
         stage.main()
 
 
+def run_stage(stage: str) -> subprocess.CompletedProcess:
+    """The stage as DVC starts it: a process of its own."""
+    return subprocess.run(
+        [sys.executable, ROOT / "stages" / f"{stage}.py"], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 def data() -> dict:
     return json.loads(Path("reports/data.json").read_text())
 
@@ -213,9 +220,7 @@ def test_too_few_classes_or_pictures_are_refused(work):
 @pytest.mark.parametrize("stage", ["preprocess", "build", "train", "evaluate"])
 def test_a_users_mistake_is_one_line_and_exit_code_1(work, stage):
     write_params(optimizer="adagrat")
-    done = subprocess.run(
-        [sys.executable, ROOT / "stages" / f"{stage}.py"], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run_stage(stage)
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml: optimizer is 'adagrat'")
     assert done.stderr.count("\n") == 1
@@ -224,9 +229,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_1(work, stage):
 
 @pytest.mark.parametrize("stage", ["build", "train", "evaluate"])
 def test_a_stage_that_is_run_before_the_ones_it_needs_says_so(work, stage):
-    done = subprocess.run(
-        [sys.executable, ROOT / "stages" / f"{stage}.py"], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run_stage(stage)
     assert done.returncode == 1
     assert "is missing; `dvc repro` makes what a stage needs" in done.stderr
     assert done.stderr.count("\n") == 1

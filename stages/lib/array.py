@@ -6,7 +6,6 @@ split, file, class.
 """
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +59,7 @@ def files(split: str, folder: Path = FOLDER) -> list[Path]:
 
 def write_names(folder: Path, rows: Iterable[tuple[str, str, str]]) -> None:
     """Write pictures.csv: (split, file, class) for each row of the arrays."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("split", "file", "class"))
-    writer.writerows(rows)
-    outputs.write_text(folder / "pictures.csv", text.getvalue())
+    outputs.write_csv(folder / "pictures.csv", ("split", "file", "class"), rows)
 
 
 def read_names(split: str, folder: Path = FOLDER) -> Iterator[str]:

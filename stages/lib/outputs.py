@@ -4,10 +4,12 @@ A file appears whole or not at all, also when the process is killed or the disk 
 used meanwhile begins with `.tmp-`, which git ignores and the next run of the same stage removes.
 """
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +37,15 @@ def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8 with \\n line ends on every system, so that its md5 is the same."""
     with aside(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table of text as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: str | Path, value: object) -> None:
