@@ -25,6 +25,8 @@ PREDICTIONS = Path("reports/predictions.csv")
 FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
 SHOWN_MISTAKES = 24
+SHOWN_GROUPS = 8  # groups of pictures that look the same
+SHOWN_TOGETHER = 4  # pictures of such a group
 
 
 def main() -> None:
@@ -39,7 +41,8 @@ def main() -> None:
         test.images, network.targets(test.labels, model.output_shape[-1]), batch_size=100, verbose=0, return_dict=True
     )["loss"]
 
-    table = predictions.table(list(array.read_names("test")), test.labels, probabilities, classes)
+    pictures = array.read_pictures()
+    table = predictions.table([row["file"] for row in pictures["test"]], test.labels, probabilities, classes)
     counts = predictions.confusion(table["actual"], table["predicted"], classes)
     epochs = pd.read_csv(history.HISTORY)
     last = epochs.iloc[-1]
@@ -49,7 +52,7 @@ def main() -> None:
 
     worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
     draw(epochs, counts, classes, table, test.images, worst, p.repeats)
-    write_report(p, data, metrics, counts, table, test.images, worst)
+    write_report(p, data, metrics, counts, table, test.images, worst, look_alikes(pictures))
     say(p, metrics, len(table))
 
 
@@ -76,6 +79,33 @@ def draw(
         figures.mistakes(folder / "mistakes.svg", [images[row] for row in shown], captions)
 
 
+def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.Alike]]:
+    """Some of the pictures that are in the data more than once, those under two classes first."""
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for split, rows in pictures.items():
+        for index, row in enumerate(rows):
+            if row["group"]:
+                groups.setdefault(row["group"], []).append((split, index))
+
+    def order(members: list[tuple[str, int]]) -> tuple[bool, str]:
+        rows = [pictures[split][index] for split, index in members]
+        return len({row["class"] for row in rows}) == 1, min(row["file"] for row in rows)
+
+    images = {split: array.read(split).images for split in pictures}
+    return [
+        [
+            report.Alike(
+                report.picture_source(images[split][index]),
+                pictures[split][index]["file"],
+                pictures[split][index]["class"],
+                split,
+            )
+            for split, index in members[:SHOWN_TOGETHER]
+        ]
+        for members in sorted(groups.values(), key=order)[:SHOWN_GROUPS]
+    ]
+
+
 def write_report(
     p: params.Params,
     data: dict,
@@ -84,6 +114,7 @@ def write_report(
     table: pd.DataFrame,
     images: np.ndarray,
     worst: list[int],
+    alike: list[list[report.Alike]],
 ) -> None:
     totals = counts.sum(axis=1)
     tries = report.advice(p)
@@ -107,6 +138,7 @@ def write_report(
             )
             for row in worst
         ],
+        alike=alike,
         tries=tries,
         try_command=report.command(tries),
     )

@@ -6,7 +6,6 @@ Reads every picture once, in parallel, and accounts for each: used or rejected w
 Writes data/processed/ (stages/lib/array.py says what), reports/data.json and reports/rejected.csv.
 """
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 
-from stages.lib import array, check, outputs, params, source, split, workers
+from stages.lib import array, check, duplicates, outputs, params, source, split, workers
 from stages.lib.archive import Container
-from stages.lib.decode import Unusable, decode
+from stages.lib.decode import MAX_BYTES, Unusable, decode
 
 DATA = Path("reports/data.json")
 REJECTED = Path("reports/rejected.csv")
@@ -42,7 +41,12 @@ def main() -> None:
 
         labels = [found.pictures[each["row"]].label for each in used]
         check.every_class_is_used(names, labels)
-        group = check.groups([each["pixels"] for each in used])
+        copies, group = duplicates.groups(
+            [each["copy_hash"] for each in used],
+            np.array([each["look_hash"] for each in used]),
+            pixels,
+            [each["row"] for each in used],
+        )
         keys = [each["key"] for each in used]
         given = [found.pictures[each["row"]].split for each in used]
         sides = split.assign(keys, labels, group, given, p.validation, p.test)
@@ -54,9 +58,13 @@ def main() -> None:
         numbers = {name: number for number, name in enumerate(names)}
         row_labels = np.array([numbers[picture.label] for picture in found.pictures])
         array.write(folder, p.image_size, pixels, rows, row_labels)
-        array.write_names(
+        array.write_pictures(
             folder,
-            ((side, found.pictures[row].file, found.pictures[row].label) for side in rows for row in rows[side]),
+            (
+                (side, found.pictures[used[i]["row"]].file, labels[i], group[i])
+                for side, indices in members.items()
+                for i in indices
+            ),
         )
         colours = {side: check.colour_features(pixels[rows[side]]) for side in ("train", "test")}
         del pixels
@@ -71,7 +79,7 @@ def main() -> None:
         "used": len(used),
         "rejected": len(rejected),
         "ignored": found.ignored,
-        **check.facts(labels, sides, group, [each["facts"] for each in used], names),
+        **check.facts(labels, sides, copies, group, [each["facts"] for each in used], names),
         "colour_only_accuracy": round(colour_only, 4),
     }
     outputs.write_json(DATA, data)
@@ -84,7 +92,7 @@ def main() -> None:
 def read_all(found: source.Source, p: params.Params, pixels: np.ndarray) -> tuple[list[dict], list[check.Rejected]]:
     """Fill `pixels`, uint8 (found, size, size, 3), and say of each picture whether it can be used.
 
-    A used one is a dict: row (of pixels), key (for the split), pixels (their hash), facts.
+    A used one is a dict: row (of pixels), key (for the split), copy_hash, look_hash, facts.
     """
     tasks = (
         (found.container, found.pictures[start : start + BATCH], p.image_size, p.seed)
@@ -99,7 +107,7 @@ def read_all(found: source.Source, p: params.Params, pixels: np.ndarray) -> tupl
             else:
                 image, about = result
                 pixels[row] = image
-                used.append({"row": row, "pixels": hashlib.sha256(image).digest(), **about})
+                used.append({"row": row, **about})
             row += 1
     return used, rejected
 
@@ -116,9 +124,19 @@ def read_each(
 ) -> Iterator[tuple[np.ndarray, dict] | Unusable]:
     for picture in pictures:
         try:
+            if picture.entry.size > MAX_BYTES:
+                raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
             data = container.read(picture.entry)
             image, about = decode(source.image_file(picture, data), size)
-            yield image, {"key": split.key(seed, data), "facts": about}
+            yield (
+                image,
+                {
+                    "key": split.key(seed, data),
+                    "copy_hash": duplicates.copy_hash(image),
+                    "look_hash": duplicates.look_hash(image),
+                    "facts": about | {"grey": check.is_grey(image)},
+                },
+            )
         except Unusable as unusable:
             yield unusable
         except OSError as error:

@@ -1,5 +1,6 @@
 """Pictures that tests make themselves, and folders to run stages in."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,28 @@ def stripes(label: int, number: int, size: tuple[int, int] = (40, 32)) -> Image.
     wave = 128 + 90 * np.sin(along * rng.uniform(0.7, 0.9) + rng.uniform(0, 6))
     pixels = wave[..., None] + rng.normal(0, 12, (size[1], size[0], 3)) + rng.uniform(-20, 20, 3)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def scene(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """Something like a photograph: large shapes, small ones, and colour."""
+    noise = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(noise.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(
+                size, Image.Resampling.BICUBIC
+            ),
+            dtype=float,
+        )
+        for side in (3, 6, 12, 24)
+    ]
+    return Image.fromarray(np.clip(np.average(layers, axis=0, weights=(4, 3, 2, 1)), 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """The bytes of an image file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def write_pictures(folder: Path, classes: tuple[str, ...] = ("across", "along", "falling"), each: int = 20) -> Path:

@@ -2,15 +2,10 @@ import io
 
 import numpy as np
 import pytest
+from conftest import encoded
 from PIL import Image
 
 from stages.lib.decode import MIN_SIDE, Unusable, decode
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def grey(value: int) -> np.ndarray:

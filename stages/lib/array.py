@@ -2,11 +2,14 @@
 
 data/processed/ holds, for each split, `<split>_images.npy` uint8 (n, size, size, 3) RGB and
 `<split>_labels.npy` int32 (n,), and pictures.csv with one row a picture in the arrays' order:
-split, file, class.
+split, file, class, group. Pictures that are copies or look the same have a group number in common;
+of the others it is empty.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +45,13 @@ def write(folder: Path, size: int, pixels: np.ndarray, rows: dict[str, Sequence[
 
 
 def create(path: Path, count: int, size: int) -> np.memmap:
-    """A new memory-mapped uint8 (count, size, size, 3) .npy file."""
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    """A new memory-mapped uint8 (count, size, size, 3) .npy file. Raises OSError when the disk is full."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    if hasattr(os, "posix_fallocate"):
+        # The file is a hole so far. A disk that is full when it is filled kills the process (SIGBUS).
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+    return array
 
 
 def read(split: str, folder: Path = FOLDER) -> Split:
@@ -57,12 +65,18 @@ def files(split: str, folder: Path = FOLDER) -> list[Path]:
     return [folder / f"{split}_images.npy", folder / f"{split}_labels.npy"]
 
 
-def write_names(folder: Path, rows: Iterable[tuple[str, str, str]]) -> None:
-    """Write pictures.csv: (split, file, class) for each row of the arrays."""
-    outputs.write_csv(folder / "pictures.csv", ("split", "file", "class"), rows)
+def write_pictures(folder: Path, rows: Iterable[tuple[str, str, str, int]]) -> None:
+    """Write pictures.csv: (split, file, class, group) for each row of the arrays, split after split."""
+    rows = list(rows)
+    members = Counter(group for *_, group in rows)
+    table = ((*row, str(group) if members[group] > 1 else "") for *row, group in rows)
+    outputs.write_csv(folder / "pictures.csv", ("split", "file", "class", "group"), table)
 
 
-def read_names(split: str, folder: Path = FOLDER) -> Iterator[str]:
-    """The file names of a split's pictures, in the arrays' order."""
+def read_pictures(folder: Path = FOLDER) -> dict[str, list[dict[str, str]]]:
+    """For each split the rows of pictures.csv, in the arrays' order."""
+    splits: dict[str, list[dict[str, str]]] = {}
     with open(folder / "pictures.csv", encoding="utf-8", newline="") as file:
-        yield from (row["file"] for row in csv.DictReader(file) if row["split"] == split)
+        for row in csv.DictReader(file):
+            splits.setdefault(row["split"], []).append(row)
+    return splits

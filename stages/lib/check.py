@@ -1,7 +1,6 @@
 """What is wrong with a set of pictures, and what is worth knowing about it.
 
-Every picture is accounted for: found = used + rejected. Duplicates and conflicts are found on the
-decoded pixels, so a copy under another name or in another lossless format is one too.
+Every picture is accounted for: found = used + rejected.
 """
 
 from collections import Counter
@@ -14,6 +13,7 @@ from scipy.spatial import cKDTree
 from stages.lib.runtime import UserError
 
 IMBALANCE = 3  # largest class over smallest class from which the report warns
+GREY = 8  # most that the channels of a pixel differ, of 255, in a picture without colour
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,18 @@ def every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> None:
         raise UserError(f"no picture of class {missing[0]!r} can be used; add pictures, or remove the class")
 
 
-def groups(pixel_hashes: Sequence[bytes]) -> list[int]:
-    """A group number for each picture: equal for pictures with equal pixels."""
-    first: dict[bytes, int] = {}
-    return [first.setdefault(each, index) for index, each in enumerate(pixel_hashes)]
-
-
 def facts(
     labels: Sequence[str],
     splits: Sequence[str],
+    copies: Sequence[int],
     group: Sequence[int],
     about: Sequence[dict[str, object]],
     names: Sequence[str],
 ) -> dict[str, object]:
-    """Facts about the used pictures for data.json, in its order; `about` as decode gives them."""
+    """Facts about the used pictures for data.json, in its order.
+
+    copies, group: as `duplicates.groups` gives them; about: what `decode` says, and `grey`.
+    """
     per_split = {split: Counter() for split in ("train", "validation", "test")}
     for label, split in zip(labels, splits, strict=True):
         per_split[split][label] += 1
@@ -80,19 +78,26 @@ def facts(
         "splits": {split: {name: counts[name] for name in names} for split, counts in per_split.items()},
         "smallest_class": {"class": smallest, "pictures": per_class[smallest]},
         "imbalanced": max(per_class.values()) > IMBALANCE * per_class[smallest],
-        "duplicates": len(labels) - len(group_labels),
+        "duplicates": len(labels) - len(set(copies)),
+        "near_duplicates": len(set(copies)) - len(group_labels),
         "conflicts": sum(len(each) > 1 for each in group_labels.values()),
         "width": _range(widths),
         "height": _range(heights),
         "sizes": len(set(zip(widths, heights, strict=True))),
         "modes": dict(sorted(Counter(each["mode"] for each in about).items())),
         "formats": dict(sorted(Counter(each["format"] for each in about).items())),
+        "greyscale_share": round(sum(each["grey"] for each in about) / len(about), 4),
     }
 
 
 def _range(values: Sequence[int]) -> dict[str, int]:
     ordered = sorted(values)
     return {"least": ordered[0], "median": ordered[len(ordered) // 2], "most": ordered[-1]}
+
+
+def is_grey(image: np.ndarray) -> bool:
+    """Whether uint8 (h, w, 3) shows no colour, whatever mode its file has."""
+    return bool((image.max(axis=2) - image.min(axis=2)).max() <= GREY)
 
 
 def colour_features(images: np.ndarray) -> np.ndarray:

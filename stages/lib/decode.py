@@ -19,6 +19,7 @@ ALLOWED = (
 )
 FORMATS = [name for name in ALLOWED if name in Image.OPEN]  # a build of Pillow may lack some
 MIN_SIDE = 4  # below it there is nothing to see
+MAX_BYTES = 256 * 2**20  # of a file; 128 million pixels of 16 bits are smaller
 MAX_PIXELS = 128 * 10**6  # as stored; a progressive JPEG of this size takes about 400 MB to decode
 MAX_DECODED = 64 * 10**6  # after JPEG's own reduction; RGBA of this size takes 256 MB
 

@@ -27,6 +27,16 @@ class Shown:
     probability: float
 
 
+@dataclass(frozen=True)
+class Alike:
+    """One of several pictures that look the same; `source` is a data: address."""
+
+    source: str
+    file: str
+    label: str
+    split: str
+
+
 def write(path: Path, **values: object) -> None:
     """Fill the template with `values`. Everything is escaped, class and file names included."""
     environment = jinja2.Environment(
