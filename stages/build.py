@@ -28,7 +28,7 @@ def main() -> None:
         for repeat in range(p.repeats):
             runtime.seed_everything(p.seed + repeat)
             model = network.build(p, n_classes)
-            model.save_weights(folder / f"repeat-{repeat}.weights.h5")
+            network.save_weights(model, folder / f"repeat-{repeat}.weights.h5")
     outputs.write_text(ARCHITECTURE, network.architecture(model))
     outputs.write_text(SUMMARY, network.summary(model))
     print(network.summary(model), end="")

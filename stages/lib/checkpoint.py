@@ -39,12 +39,16 @@ def save(folder: Path, repeat: int, model: keras.Model, rows: Rows) -> None:
     """Keep the compiled `model`, its optimizer's state and the history `rows` of its finished epochs."""
     # The process id, because a worker that outlived its killed parent may still be writing.
     own = folder / f".{os.getpid()}-{repeat}"
-    own.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
-    model.save(own.with_suffix(".keras"))
     finished = folder / f"repeat-{repeat}-epoch-{len(rows)}"
-    # The model last: a checkpoint is there when its model is.
-    for suffix in (".json", ".keras"):
-        own.with_suffix(suffix).replace(finished.with_suffix(suffix))
+    try:
+        own.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
+        model.save(own.with_suffix(".keras"))
+        # The model last: a checkpoint is there when its model is.
+        for suffix in (".json", ".keras"):
+            own.with_suffix(suffix).replace(finished.with_suffix(suffix))
+    finally:
+        for suffix in (".json", ".keras"):
+            own.with_suffix(suffix).unlink(missing_ok=True)
     (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.keras").unlink(missing_ok=True)
 
 

@@ -118,11 +118,7 @@ def save(model: keras.Model, path: Path) -> None:
     Keras writes the date and the zip entries' times into the file, and numbers shared objects by
     their address; here the dates are fixed and the numbers counted. keras.models.load_model reads it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "model.keras"
-        model.save(plain)
-        with zipfile.ZipFile(plain) as archive:
-            entries = {name: archive.read(name) for name in archive.namelist()}
+    entries = _entries(model)
     metadata = json.loads(entries["metadata.json"])
     metadata["date_saved"] = "1980-01-01@00:00:00"
     entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
@@ -135,6 +131,24 @@ def save(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), entries[name])  # its date is 1980-01-01
     with outputs.aside(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Save the weights of `model` as .weights.h5.
+
+    Keras's own save_weights writes through HDF5, which ends the process (SIGSEGV) when the disk is full.
+    """
+    with outputs.aside(path) as temporary:
+        temporary.write_bytes(_entries(model)["model.weights.h5"])
+
+
+def _entries(model: keras.Model) -> dict[str, bytes]:
+    """The files inside the .keras archive of `model`."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "model.keras"
+        model.save(plain)
+        with zipfile.ZipFile(plain) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
 
 
 def load(path: Path) -> keras.Model:

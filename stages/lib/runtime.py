@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 THREADS = {
     "OMP_NUM_THREADS": "1",
@@ -48,7 +49,7 @@ def native_log_held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(kept, held.read())
             raise
@@ -81,6 +82,20 @@ def import_keras() -> tuple:
     return keras, tensorflow
 
 
+STOPPED = "stopped: nothing half-written was left; `dvc repro` goes on from here"
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while libraries are still being imported is no bug to show a traceback of."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(STOPPED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _excepthook
+
+
 def run(main: Callable[[], None]) -> None:
     """Call `main` as the body of a program: a user's mistake ends as one line and exit code 1.
 
@@ -94,7 +109,7 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(_one_line(f"error: {error}"))
     except KeyboardInterrupt:
-        sys.exit("stopped: nothing half-written was left; `dvc repro` goes on from here")
+        sys.exit(STOPPED)
     except FileNotFoundError as error:
         sys.exit(_one_line(f"error: {error.filename or error} is missing; `dvc repro` makes what a stage needs"))
     except OSError as error:

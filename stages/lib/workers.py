@@ -6,12 +6,17 @@ with `joblib.parallel_config(backend=...)`; no caller changes.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
+
+from stages.lib.runtime import UserError
 
 Result = TypeVar("Result")
 
@@ -28,10 +33,29 @@ def count(workers: int | str) -> int:
 def in_order(function: Callable[..., Result], arguments: Iterable[tuple], workers: int | str) -> Iterator[Result]:
     """Yield `function(*a)` for each `a` of `arguments`, in order, computed by `workers` processes.
 
-    With one process everything runs in this one. An exception of `function` is raised here.
+    With one process everything runs in this one. An exception of `function` is raised here; UserError when
+    a process is killed.
     """
     calls = (joblib.delayed(function)(*each) for each in arguments)
-    yield from joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
+    with _deaf_to_interrupts():
+        results = joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
+    try:
+        yield from results
+    except TerminatedWorkerError:
+        raise UserError(
+            f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
+            "lower `workers` in params.yaml, or close other programs"
+        ) from None
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C in a terminal reaches every process: those started meanwhile leave it to this one, which ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def progress(results: Iterable[Result], total: int, what: str) -> Iterator[Result]:
