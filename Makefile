@@ -13,8 +13,9 @@ endif
 # dvc.yaml calls plain `python`, which has to be the one of .venv.
 export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
+# make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
-.PHONY: repro test verify lint format clean
+.PHONY: repro test verify fuzz lint format clean
 
 repro: .venv/installed .git
 	dvc repro
@@ -26,6 +27,9 @@ test: .venv/installed-dev .git lint
 
 verify: .venv/installed .git
 	python tests/verify.py
+
+fuzz: .venv/installed-dev
+	python tests/fuzz.py
 
 lint: .venv/installed-dev
 	ruff check .

@@ -60,9 +60,8 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("optimizer", ["adam"])
-def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, optimizer, capfd):
-    write_params(epochs=5, optimizer=optimizer, learning_rate=0.003)
+def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, capfd):
+    write_params(epochs=5, optimizer="adam", learning_rate=0.003)  # has a state to lose: moments and a step number
     preprocess.main()
     build.main()
     train.main()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,39 @@ def test_other_pictures_are_one_parameter_away(clone):
     run(clone, "dvc", "exp", "run", "-S", "images=data/other.zip", "-S", "epochs=1", "evaluate")
     assert json.loads((clone / "reports/data.json").read_text())["found"] == 80
     run(clone, "git", "reset", "-q", "--hard")
+    run(clone, "dvc", "checkout", "--with-deps", "evaluate")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills a process group")
+def test_a_repro_that_is_killed_is_finished_by_the_next_one_with_the_same_bytes(clone):
+    def outputs() -> dict:
+        stages = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]
+        return {out["path"]: out["md5"] for name in ("train", "evaluate") for out in stages[name]["outs"]}
+
+    before = outputs()
+    values = yaml.safe_load((clone / "params.yaml").read_text())
+    (clone / "params.yaml").write_text(yaml.safe_dump(values | {"epochs": 4}, sort_keys=False))
+    process = subprocess.Popen(
+        ["dvc", "repro", "evaluate"],
+        cwd=clone,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while ", epoch 2 of 4" not in process.stdout.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert outputs() == before  # nothing unfinished is taken for whole
+
+    assert "goes on after epoch" in run(clone, "dvc", "repro", "evaluate")
+    after = outputs()
+    assert after != before
+    run(clone, "dvc", "repro", "--force", "--single-item", "train")
+    assert outputs() == after
+    run(clone, "git", "checkout", "-q", ".")
     run(clone, "dvc", "checkout", "--with-deps", "evaluate")
 
 

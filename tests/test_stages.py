@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -79,12 +81,23 @@ def test_the_whole_way_learns_stripes_and_leaves_every_output(pictures, capsys):
     assert not list(Path().rglob(".tmp-*"))
 
 
-def test_the_number_of_workers_and_a_second_run_change_no_byte(pictures):
-    run_all()
-    first = md5s()
+def test_cores_workers_hash_seed_time_zone_and_order_of_files_change_no_byte(pictures, tmp_path):
     write_params(workers=1)
     run_all()
-    assert md5s() == first
+    first = md5s()
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    os.chdir(other)
+    write_params(workers=4)
+    for path in sorted(pictures.rglob("*.png"), reverse=True):  # in which order a folder lists files
+        target = Path("pictures") / path.relative_to(pictures)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    one_core = ("taskset", "-c", "0") if shutil.which("taskset") else ()
+    for stage in ("preprocess", "build", "train", "evaluate"):
+        done = run_stage(stage, *one_core, "env", "PYTHONHASHSEED=7", "TZ=Asia/Tokyo", "LC_ALL=C")
+        assert done.returncode == 0, done.stderr
+    assert {str(Path(path)): md5 for path, md5 in md5s().items()} == first
 
 
 def test_a_model_that_has_not_learned_is_said_to_and_given_advice(pictures, capsys):

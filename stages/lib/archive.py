@@ -168,7 +168,7 @@ def _zip_entry(path: Path, changed: int, name: str) -> bytes:
     try:
         archive, members = _members(path, changed)
         return archive.read(members[name])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise OSError(f"damaged in the archive ({error})") from None
 
 
