@@ -134,6 +134,8 @@ def test_ctrl_c_ends_every_process_in_one_line(finished, stage):
         _, said = process.communicate(timeout=30)
         if process.returncode == 0:
             continue  # done before
+        if process.returncode == -signal.SIGINT and not said:
+            continue  # Python itself was not up yet
         assert process.returncode in (1, -signal.SIGINT)  # the latter while still importing
         assert said == "stopped: nothing half-written was left; `dvc repro` goes on from here\n"
         wait_for_the_end_of_the_group(process.pid)
