@@ -35,11 +35,8 @@ def main() -> None:
     classes = data["classes"]
     test = array.read("test")
     model = network.load(MODEL)
-    network.compile_for(model, p, len(classes))
     probabilities = network.probabilities(model, test.images)
-    loss = model.evaluate(
-        test.images, network.targets(test.labels, model.output_shape[-1]), batch_size=100, verbose=0, return_dict=True
-    )["loss"]
+    loss = network.loss(p, probabilities, test.labels)
 
     pictures = array.read_pictures()
     table = predictions.table([row["file"] for row in pictures["test"]], test.labels, probabilities, classes)

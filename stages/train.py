@@ -11,6 +11,7 @@ the last finished epoch of each repeat, with the same result.
 
 import math
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,11 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 
-from stages.lib import array, checkpoint, history, network, params, workers
+# network and trainer are imported where they are used: TensorFlow takes seconds, and only the workers need it.
+from stages.lib import array, checkpoint, history, params, workers
 
 ARCHITECTURE = Path("models/architecture.json")
 INITIAL = Path("models/initial")
 MODEL = Path("models/model.keras")
+LIB = Path(array.__file__).parent
+CODE = [LIB / f"{name}.py" for name in ("array", "checkpoint", "fold", "history", "network", "runtime", "trainer")]
 
 
 def main() -> None:
@@ -30,12 +34,13 @@ def main() -> None:
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
     folder = open_checkpoints(p)
-    tasks = ((p, repeat, folder) for repeat in range(p.repeats))
-    histories = workers.in_order(train, tasks, min(workers.count(p.workers), p.repeats))
+    for split in ("train", "validation"):
+        array.write_folded(split, folder)  # once, for every repeat and epoch
+    processes = min(workers.count(p.workers), p.repeats)
+    histories = workers.in_order(train, ((p, repeat, folder) for repeat in range(p.repeats)), processes)
     rows = [row for repeat_rows in histories for row in repeat_rows]
     best = history.best_repeat(rows)
-    model, _ = checkpoint.latest(folder, best)
-    network.save(network.uncompiled(model), MODEL)
+    list(workers.in_order(keep, [(p, best, folder)], processes))  # by a process that has TensorFlow already
     history.write(rows)
     checkpoint.close_folder()
     print(f"kept repeat {best + 1}, which has the lowest validation loss")
@@ -43,46 +48,55 @@ def main() -> None:
 
 def open_checkpoints(p: params.Params) -> Path:
     """The folder for checkpoints that depends on all that decides this training's result."""
-    values = [p.batch_size, p.epochs, p.learning_rate, p.loss, p.optimizer, p.seed, network.keras.__version__]
+    values = [p.batch_size, p.epochs, p.learning_rate, p.loss, p.optimizer, p.seed, version("keras")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
-    code = [Path(module.__file__) for module in (array, checkpoint, history, network, runtime)]
     return checkpoint.open_folder(
-        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *code, Path(__file__)]
+        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE, Path(__file__)]
     )
 
 
 def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]:
     """In a worker process: train one repeat, keep a checkpoint after each epoch, return its history."""
-    network.keras.utils.clear_session()
-    runtime.seed_everything(p.seed + repeat)
+    from stages.lib.trainer import of_run
+
+    trainer = of_run(p, ARCHITECTURE, folder)
     resumed = checkpoint.latest(folder, repeat)
     if resumed:
-        model, rows = resumed
+        state, rows = resumed
+        trainer.resume(state)
         print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}", flush=True)
     else:
-        model, rows = network.restore(ARCHITECTURE, INITIAL / f"repeat-{repeat}.weights.h5"), []
-        network.compile_for(model, p, max(model.output_shape[-1], 2))
-    train_split, validation = array.read("train"), array.read("validation")
-    targets = network.targets(train_split.labels, model.output_shape[-1])
-    val_data = (np.asarray(validation.images), network.targets(validation.labels, model.output_shape[-1]))
+        rows = []
+        trainer.start(INITIAL / f"repeat-{repeat}.weights.h5")
+    folded = {split: array.read_folded(split, folder) for split in ("train", "validation")}
+    labels = {split: array.read(split).labels for split in folded}
 
     for epoch in range(len(rows) + 1, p.epochs + 1):
         # The order is a function of seed and epoch alone, so that an epoch can be done again.
-        order = np.random.default_rng([p.seed + repeat, epoch]).permutation(len(targets))
-        fitted = model.fit(
-            train_split.images[order], targets[order], p.batch_size, shuffle=False, validation_data=val_data, verbose=0
-        )
+        order = np.random.default_rng([p.seed + repeat, epoch]).permutation(len(labels["train"]))
+        loss, accuracy = trainer.epoch(folded["train"], labels["train"], order)
+        val_loss, val_accuracy = trainer.evaluate(folded["validation"], labels["validation"])
         row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
-        row |= {name: float(fitted.history[name][0]) for name in history.NAMES}
+        row |= {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
         stop_if_diverged(row, p)
         rows.append(row)
-        checkpoint.save(folder, repeat, model, rows)
+        checkpoint.save(folder, repeat, trainer.state(), rows)
         print(
             f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, accuracy "
             f"{row['accuracy']:.4f}, validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}",
             flush=True,
         )
     return rows
+
+
+def keep(p: params.Params, repeat: int, folder: Path) -> None:
+    """In a worker process: save the network of the last checkpoint of `repeat`."""
+    from stages.lib import network
+    from stages.lib.trainer import of_run
+
+    trained = of_run(p, ARCHITECTURE, folder)
+    trained.resume(checkpoint.latest(folder, repeat)[0])
+    network.save(trained.model, MODEL)
 
 
 def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:

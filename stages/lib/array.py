@@ -46,12 +46,45 @@ def write(folder: Path, size: int, pixels: np.ndarray, rows: dict[str, Sequence[
 
 def create(path: Path, count: int, size: int) -> np.memmap:
     """A new memory-mapped uint8 (count, size, size, 3) .npy file. Raises OSError when the disk is full."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    return _create(path, (count, size, size, 3))
+
+
+def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):
         # The file is a hole so far. A disk that is full when it is filled kills the process (SIGBUS).
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
     return array
+
+
+def space_to_depth(images: np.ndarray) -> np.ndarray:
+    """uint8 (n, h, w, c) to (n, 4c, h/2, w/2), the layout that stages.lib.fold trains on.
+
+    Channel (2y + x) * c + k of a place is channel k of pixel (y, x) of its 2x2 pixels; a last odd row or
+    column is dropped.
+    """
+    n, height, width, channels = images.shape
+    height, width = height // 2, width // 2
+    pixels = images[:, : 2 * height, : 2 * width].reshape(n, height, 2, width, 2, channels)
+    return pixels.transpose(0, 2, 4, 5, 1, 3).reshape(n, 4 * channels, height, width)
+
+
+def write_folded(split: str, folder: Path) -> None:
+    """Write <split>.npy into `folder`: the split's pictures by space_to_depth, unless it is there."""
+    path = folder / f"{split}.npy"
+    if path.exists():
+        return
+    images = read(split).images
+    with outputs.aside(path) as temporary:
+        folded = _create(temporary, (len(images), *space_to_depth(images[:1]).shape[1:]))
+        for start in range(0, len(images), CHUNK):
+            folded[start : start + CHUNK] = space_to_depth(images[start : start + CHUNK])
+
+
+def read_folded(split: str, folder: Path) -> np.ndarray:
+    """What `write_folded` wrote, memory-mapped."""
+    return np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
 
 
 def read(split: str, folder: Path = FOLDER) -> Split:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stages.lib.network import keras
+import numpy as np
 
 FOLDER = Path("models/.training")
 Rows = list[dict[str, float]]
@@ -35,30 +35,31 @@ def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
     return folder
 
 
-def save(folder: Path, repeat: int, model: keras.Model, rows: Rows) -> None:
-    """Keep the compiled `model`, its optimizer's state and the history `rows` of its finished epochs."""
+def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows) -> None:
+    """Keep the arrays of `state` and the history `rows` of the finished epochs."""
     # The process id, because a worker that outlived its killed parent may still be writing.
     own = folder / f".{os.getpid()}-{repeat}"
     finished = folder / f"repeat-{repeat}-epoch-{len(rows)}"
     try:
         own.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
-        model.save(own.with_suffix(".keras"))
-        # The model last: a checkpoint is there when its model is.
-        for suffix in (".json", ".keras"):
+        np.savez(own.with_suffix(".npz"), *state, allow_pickle=False)
+        # The arrays last: a checkpoint is there when they are.
+        for suffix in (".json", ".npz"):
             own.with_suffix(suffix).replace(finished.with_suffix(suffix))
     finally:
-        for suffix in (".json", ".keras"):
+        for suffix in (".json", ".npz"):
             own.with_suffix(suffix).unlink(missing_ok=True)
-    (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.keras").unlink(missing_ok=True)
+    (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.npz").unlink(missing_ok=True)
 
 
-def latest(folder: Path, repeat: int) -> tuple[keras.Model, Rows] | None:
-    """The compiled model and the history after the last finished epoch of `repeat`, if there is one."""
-    models = folder.glob(f"repeat-{repeat}-epoch-*.keras")
-    path = max(models, key=lambda path: int(path.stem.rsplit("-", 1)[1]), default=None)
+def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray], Rows] | None:
+    """The state and the history after the last finished epoch of `repeat`, if there is one."""
+    states = folder.glob(f"repeat-{repeat}-epoch-*.npz")
+    path = max(states, key=lambda path: int(path.stem.rsplit("-", 1)[1]), default=None)
     if path is None:
         return None
-    return keras.models.load_model(path, safe_mode=True), json.loads(path.with_suffix(".json").read_text("utf-8"))
+    with np.load(path, allow_pickle=False) as arrays:
+        return list(arrays.values()), json.loads(path.with_suffix(".json").read_text("utf-8"))
 
 
 def close_folder() -> None:

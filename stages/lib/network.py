@@ -17,7 +17,7 @@ import numpy as np
 from stages.lib import outputs, runtime
 from stages.lib.params import KERNEL, POOL, Params, loss_name
 
-keras, _ = runtime.import_keras()
+keras, tensorflow = runtime.import_keras()
 
 FIRST_FILTERS = 6
 DENSE = (120, 60)
@@ -59,15 +59,6 @@ def optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
     }[name]()
 
 
-def compile_for(model: keras.Model, params: Params, n_classes: int) -> None:
-    """Make `model` ready for training with the optimizer and loss of `params`."""
-    model.compile(
-        optimizer=optimizer(params.optimizer, params.learning_rate),
-        loss=loss_name(params.loss, n_classes),
-        metrics=["accuracy"],
-    )
-
-
 def targets(labels: np.ndarray, outputs_: int) -> np.ndarray:
     """Labels int (n,) as the network's targets: float32 (n, 1) of 0 and 1, or one-hot (n, classes)."""
     if outputs_ == 1:
@@ -81,23 +72,21 @@ def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 100)
     return np.hstack([1 - result, result]) if result.shape[1] == 1 else result
 
 
+def loss(params: Params, probabilities_: np.ndarray, labels: np.ndarray) -> float:
+    """The mean loss of `probabilities` (n, classes) for labels int (n,), by the loss of `params`."""
+    name = loss_name(params.loss, probabilities_.shape[1])
+    outputs_ = probabilities_[:, 1:] if name == "binary_crossentropy" else probabilities_
+    return float(np.mean(keras.losses.get(name)(targets(labels, outputs_.shape[1]), outputs_)))
+
+
 def architecture(model: keras.Model) -> str:
     """The architecture as JSON, in a form that is the same for the same network."""
     return json.dumps(json.loads(model.to_json()), indent=2) + "\n"
 
 
-def restore(architecture_file: Path, weights: Path) -> keras.Model:
-    """The uncompiled network of `architecture_file` with the weights of a .weights.h5 file."""
-    model = keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
-    model.load_weights(weights)
-    return model
-
-
-def uncompiled(model: keras.Model) -> keras.Model:
-    """The same network and weights without optimizer, loss and metrics."""
-    plain = keras.models.model_from_json(model.to_json())
-    plain.set_weights(model.get_weights())
-    return plain
+def read_architecture(architecture_file: Path) -> keras.Model:
+    """The uncompiled network of `architecture_file`, with weights that are to be replaced."""
+    return keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
 
 
 def summary(model: keras.Model) -> str:

@@ -23,9 +23,9 @@ POOL = 2  # the pooling halves the map
 # a test compares the two lists.
 ACTIVATIONS = tuple(
     """
-    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear
+    celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear
     log_sigmoid log_softmax mish relu relu6 selu sigmoid silu softmax soft_shrink softplus softsign sparse_plus
-    sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold
+    sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink
     """.split()  # noqa: SIM905  a list this long reads better as text
 )
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")

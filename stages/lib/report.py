@@ -65,7 +65,7 @@ def figure_source(path: Path) -> str:
 def advice(params: Params) -> list[str]:
     """The parameters worth trying when a model has not learned, as `key=value`, most likely first."""
     tries = []
-    if params.activation in ("sigmoid", "hard_sigmoid", "linear", "softmax", "log_softmax", "threshold"):
+    if params.activation in ("sigmoid", "hard_sigmoid", "linear", "softmax", "log_softmax"):
         tries.append("activation=relu")
     # Learning rates that work for this network: around 0.05 for SGD, less where steps are rescaled.
     usual = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.01}.get(params.optimizer, 0.001)

@@ -1,0 +1,106 @@
+"""Training the plain network in its folded form, one compiled step for every batch.
+
+Keras's own `fit` computes the same losses (tests/test_trainer.py holds the two together); here a step is
+one XLA computation from the bytes of the pictures to the new weights, and the last, smaller batch is
+filled up with pictures of weight 0, so that it needs no second one.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import fold, network
+from stages.lib.network import tensorflow as tf
+from stages.lib.params import Params, loss_name
+
+EVALUATED_AT_ONCE = 50  # pictures; more do not fit the processor's cache
+
+
+class Trainer:
+    """A network, its optimizer and its compiled steps; weights can be set again without compiling again.
+
+    Pictures are uint8 (n, 4C, H/2, W/2) of array.space_to_depth, labels int (n,).
+    """
+
+    def __init__(self, params: Params, architecture: Path):
+        self.batch_size = params.batch_size
+        self.model = network.read_architecture(architecture)
+        self.optimizer = network.optimizer(params.optimizer, params.learning_rate)
+        self.optimizer.build(self.model.trainable_variables)
+        outputs = self.model.output_shape[-1]
+        self._losses = network.keras.losses.get(loss_name(params.loss, max(outputs, 2)))
+        metrics = network.keras.metrics
+        self._correct = metrics.binary_accuracy if outputs == 1 else metrics.categorical_accuracy
+        self._fresh = [variable.numpy() for variable in self.optimizer.variables]
+        self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
+        self._train = tf.function(self._train_batch, jit_compile=True)
+        self._evaluate = tf.function(self._evaluate_batch, jit_compile=True)
+
+    def start(self, weights: Path) -> None:
+        """Take the weights of a .weights.h5 file and forget the optimizer's state."""
+        self.model.load_weights(weights)
+        for variable, value in zip(self.optimizer.variables, self._fresh, strict=True):
+            variable.assign(value)
+
+    def state(self) -> list[np.ndarray]:
+        """All that a later epoch depends on: the network's weights, then the optimizer's variables."""
+        return [variable.numpy() for variable in self.model.weights + self.optimizer.variables]
+
+    def resume(self, state: list[np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        for variable, value in zip(self.model.weights + self.optimizer.variables, state, strict=True):
+            variable.assign(value)
+
+    def epoch(self, pictures: np.ndarray, labels: np.ndarray, order: np.ndarray) -> tuple[float, float]:
+        """Train on all pictures once in the given order; mean loss and accuracy as they were on the way."""
+        return self._run(self._train, pictures, labels, order, self.batch_size)
+
+    def evaluate(self, pictures: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+        return self._run(self._evaluate, pictures, labels, np.arange(len(labels)), EVALUATED_AT_ONCE)
+
+    def _run(
+        self,
+        step: tf.types.experimental.PolymorphicFunction,
+        pictures: np.ndarray,
+        labels: np.ndarray,
+        order: np.ndarray,
+        size: int,
+    ) -> tuple[float, float]:
+        targets = network.targets(labels, self.model.output_shape[-1])
+        self._totals.assign(tf.zeros(2))
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            missing = size - len(rows)
+            weights = np.ones(size, np.float32)
+            if missing:
+                weights[len(rows) :] = 0
+                rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
+            step(pictures[rows], targets[rows], weights)
+        loss, accuracy = self._totals.numpy() / len(order)
+        return float(loss), float(accuracy)
+
+    def _train_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            losses = self._add_up(pictures, targets, weights)
+            loss = tf.reduce_sum(losses) / tf.reduce_sum(weights)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+
+    def _evaluate_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+        self._add_up(pictures, targets, weights)
+
+    def _add_up(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted loss of each picture; added to the totals, as are the correct answers."""
+        outputs = fold.forward(self.model, pictures)
+        losses = self._losses(targets, outputs) * weights
+        correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
+        self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))
+        return losses
+
+
+@functools.lru_cache(maxsize=1)
+def of_run(params: Params, architecture: Path, run: Path) -> Trainer:
+    """This process's Trainer for the run with the checkpoint folder `run`: it is compiled once for all repeats."""
+    return Trainer(params, architecture)

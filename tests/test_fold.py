@@ -1,0 +1,78 @@
+"""The folded network gives the plain network's numbers: outputs, gradients, and losses of a training."""
+
+import numpy as np
+import pytest
+from conftest import DEFAULTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.lib import array, fold, network, params
+from stages.lib.network import keras
+from stages.lib.network import tensorflow as tf
+
+
+def plain(size: int, depth: int, activation: str, n_classes: int = 4, seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    values = DEFAULTS | {"image_size": size, "depth": depth, "activation": activation}
+    return network.build(params.check(values), n_classes)
+
+
+def pictures(size: int, count: int = 3, seed: int = 0) -> np.ndarray:
+    """Noise with a flat corner, where neighbouring convolutions are equal and pooling has to choose."""
+    result = np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    result[:, : size // 2, : size // 2] = 200
+    return result
+
+
+def compare(model: keras.Model, images: np.ndarray) -> None:
+    """Outputs and every gradient of a sum of squares, of the plain and of the folded network."""
+    with tf.GradientTape() as tape:
+        expected = model(images)
+        loss = tf.reduce_sum(expected**2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    with tf.GradientTape() as tape:
+        found = fold.forward(model, tf.constant(array.space_to_depth(images)))
+        loss = tf.reduce_sum(found**2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+    for variable, ours, plains in zip(
+        model.trainable_variables, tape.gradient(loss, model.trainable_variables), gradients, strict=True
+    ):
+        scale = np.abs(plains).max() + 1e-6
+        np.testing.assert_allclose(ours / scale, plains / scale, atol=2e-5, err_msg=variable.path)
+
+
+@given(st.integers(8, 41), st.integers(1, 4), st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, seed):
+    depth = min(depth, params.largest_depth(size))
+    compare(plain(size, depth, activation, seed=seed), pictures(size, seed=seed))
+
+
+@pytest.mark.parametrize("activation", params.ACTIVATIONS)
+def test_every_activation_keeps_its_place(activation):
+    compare(plain(20, 2, activation), pictures(20))
+
+
+def test_the_rising_activations_rise():
+    numbers = np.linspace(-30, 30, 100_001, dtype=np.float32)
+    for name in sorted(fold.RISING):
+        values = np.asarray(keras.activations.get(name)(numbers))
+        assert (np.diff(values) >= -1e-6 * np.abs(values[1:]).clip(1)).all(), name  # but for rounding
+
+
+def test_the_articles_size_and_the_loss_of_two_classes():
+    compare(plain(96, 2, "relu"), pictures(96))
+    compare(plain(96, 3, "relu"), pictures(96))
+    compare(plain(33, 2, "sigmoid", n_classes=2), pictures(33))
+
+
+def test_of_equal_places_the_first_has_the_gradient():
+    model = plain(8, 1, "relu")
+    flat = np.full((1, 8, 8, 3), 90, np.uint8)
+    compare(model, flat)
+
+
+def test_space_to_depth_is_the_same_for_arrays_and_tensors():
+    images = pictures(11)
+    expected = fold.fold_pictures(tf.transpose(tf.constant(images), (3, 0, 1, 2)))
+    assert (np.asarray(tf.transpose(expected, (1, 0, 2, 3))) == array.space_to_depth(images)).all()

@@ -1,0 +1,126 @@
+"""Training in the folded form loses what Keras's own fit loses, epoch for epoch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DEFAULTS, stripes
+
+from stages.lib import array, network, params
+from stages.lib.network import keras
+from stages.lib.trainer import Trainer
+
+# The article's ladder; what is not named is as in the rung before.
+RUNGS = {
+    "baseline": {"activation": "sigmoid", "learning_rate": 0.5},
+    "relu": {"activation": "relu", "learning_rate": 0.5},
+    "learning-rate": {"activation": "relu", "learning_rate": 0.05},
+    "deeper": {"activation": "relu", "learning_rate": 0.05, "depth": 3},
+    "adagrad": {"activation": "relu", "learning_rate": 0.01, "depth": 3, "optimizer": "adagrad"},
+    # Beyond the article: every other optimizer and loss.
+    "momentum": {"optimizer": "momentum", "learning_rate": 0.01},
+    "nesterov": {"optimizer": "nesterov", "learning_rate": 0.01},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.001},
+    "adam": {"optimizer": "adam", "learning_rate": 0.001},
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.001},
+    "mean squared error": {"loss": "mean_squared_error"},
+}
+
+
+def prepare(folder: Path, changes: dict, classes: int) -> tuple[params.Params, Path, Path]:
+    """The checked parameters, and files with the architecture and the first weights."""
+    keras.utils.set_random_seed(0)
+    p = params.check(DEFAULTS | changes)
+    model = network.build(p, classes)
+    network.save_weights(model, folder / "first.weights.h5")
+    (folder / "architecture.json").write_text(network.architecture(model))
+    return p, folder / "architecture.json", folder / "first.weights.h5"
+
+
+def pictures(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(count) % classes
+    images = [np.asarray(stripes(label, number, (96, 96))) for number, label in enumerate(labels)]
+    return np.array(images), labels.astype(np.int32)
+
+
+def fitted(p: params.Params, architecture: Path, weights: Path, images, labels, orders) -> list[tuple]:
+    """Loss, accuracy, validation loss and accuracy of each epoch by Keras's fit, the sums in float64.
+
+    In float32, fit's own roundings grow from step to step, by more than 1e-4 in some of these trainings.
+    """
+    first = network.read_architecture(architecture)
+    first.load_weights(weights)
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    try:
+        model = keras.models.model_from_json(architecture.read_text().replace('"float32"', '"float64"'))
+        model.set_weights(first.get_weights())
+        outputs = model.output_shape[-1]
+        loss = params.loss_name(p.loss, max(outputs, 2))
+        model.compile(network.optimizer(p.optimizer, p.learning_rate), loss, metrics=["accuracy"])
+        targets = network.targets(labels, outputs)
+        losses = []
+        for order in orders:
+            done = model.fit(images[order], targets[order], p.batch_size, shuffle=False, verbose=0).history
+            val = model.evaluate(images, targets, verbose=0, return_dict=True)
+            losses.append((done["loss"][0], done["accuracy"][0], val["loss"], val["accuracy"]))
+        return losses
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_floatx("float32")
+
+
+def compare(folder: Path, changes: dict, classes: int = 4) -> list[tuple]:
+    p, architecture, weights = prepare(folder, changes, classes)
+    images, labels = pictures(16, classes)  # a batch of 10 and one of 6
+    orders = [np.random.default_rng(epoch).permutation(len(labels)) for epoch in range(p.epochs)]
+    trainer = Trainer(p, architecture)
+    trainer.start(weights)
+    folded = array.space_to_depth(images)
+    ours = [(*trainer.epoch(folded, labels, order), *trainer.evaluate(folded, labels)) for order in orders]
+    theirs = fitted(p, architecture, weights, images, labels, orders)
+    np.testing.assert_allclose([row[0::2] for row in ours], [row[0::2] for row in theirs], atol=1e-4)
+    np.testing.assert_allclose([row[1::2] for row in ours], [row[1::2] for row in theirs], atol=1e-6)
+    return ours
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_losses_are_those_of_keras(tmp_path, rung):
+    compare(tmp_path, RUNGS[rung])
+
+
+def test_losses_of_two_classes_are_those_of_keras(tmp_path):
+    losses = compare(tmp_path, {"learning_rate": 0.01}, classes=2)
+    assert losses[-1][0] < losses[0][0]
+
+
+def test_a_trainer_that_starts_again_forgets_and_one_that_resumes_does_not(tmp_path):
+    p, architecture, weights = prepare(tmp_path, {"optimizer": "adam", "learning_rate": 0.003, "image_size": 32}, 4)
+    images, labels = pictures(30, 4)
+    folded = array.space_to_depth(images[:, ::3, ::3])
+    order = np.arange(30)
+    trainer = Trainer(p, architecture)
+
+    def three_epochs() -> list[float]:
+        return [trainer.epoch(folded, labels, order)[0] for _ in range(3)]
+
+    trainer.start(weights)
+    once = three_epochs()
+    kept = trainer.state()
+    further = three_epochs()
+    trainer.start(weights)
+    assert three_epochs() == once
+    trainer.start(weights)
+    trainer.resume(kept)
+    assert three_epochs() == further
+    assert further != once
+
+
+def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):
+    p, architecture, weights = prepare(tmp_path, {"image_size": 32}, 4)
+    images, labels = pictures(13, 4)
+    folded = array.space_to_depth(images[:, ::3, ::3])
+    trainer = Trainer(p, architecture)
+    trainer.start(weights)
+    trainer.epoch(folded, labels, np.arange(13))
+    assert trainer._train.experimental_get_tracing_count() == 1
