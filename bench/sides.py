@@ -1,0 +1,165 @@
+"""One side of a comparison of bench/bench.py, in a process of its own; prints one line of JSON.
+
+    python bench/sides.py SIDE FOLDER
+
+FOLDER holds images.npy, labels.npy and first.npz (the plain network's first weights) for the training
+sides, or a folder of JPEG pictures per class for the reading sides. Imports and compilation are not
+counted: each training side does one epoch before the clock starts.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+BATCH, RATE, EPOCHS = 10, 0.05, 3
+
+
+def load(folder: Path) -> tuple:
+    import numpy as np
+
+    first = np.load(folder / "first.npz")
+    weights = [first[f"arr_{number}"] for number in range(len(first.files))]
+    return np.load(folder / "images.npy"), np.load(folder / "labels.npy"), weights
+
+
+def keras_fit(folder: Path, jit: bool = False) -> dict:
+    """Plain Keras as in the article, on all cores; with jit, what XLA makes of it."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+    import numpy as np
+
+    from bench.article import network
+
+    images, labels, weights = load(folder)
+    x, y = images / np.float32(255), np.eye(labels.max() + 1, dtype=np.float32)[labels]
+    model = network(y.shape[1])
+    model.set_weights(weights)
+    model.compile(keras.optimizers.SGD(RATE), "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    times: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(time.perf_counter()))
+    losses = model.fit(x, y, BATCH, EPOCHS + 1, callbacks=[clock], verbose=0).history["loss"]
+    return {"pictures_per_second": EPOCHS * len(x) / (times[-1] - times[0]), "losses": losses}
+
+
+def keras_jit(folder: Path) -> dict:
+    return keras_fit(folder, jit=True)
+
+
+def torch(folder: Path, channels_last: bool = True) -> dict:
+    """PyTorch, on all cores."""
+    import numpy as np
+    import torch
+    from torch import nn
+
+    images, labels, weights = load(folder)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255
+    y = torch.from_numpy(labels).long()
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 12, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(5808, 120), nn.ReLU(), nn.Linear(120, 60), nn.ReLU(), nn.Linear(60, len(set(labels)))),
+    )
+    # Keras flattens rows, columns, channels; PyTorch channels, rows, columns.
+    weights[4] = weights[4].reshape(22, 22, 12, 120).transpose(2, 0, 1, 3).reshape(5808, 120)
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), weights, strict=True):
+            value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+    if channels_last:
+        model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    optimizer, criterion = torch.optim.SGD(model.parameters(), RATE), nn.CrossEntropyLoss()
+    torch.manual_seed(0)
+    losses = []
+    for epoch in range(EPOCHS + 1):
+        if epoch == 1:
+            start = time.perf_counter()
+        total = 0.0
+        for rows in torch.randperm(len(x)).split(BATCH):
+            optimizer.zero_grad()
+            loss = criterion(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(x))
+    return {"pictures_per_second": EPOCHS * len(x) / (time.perf_counter() - start), "losses": losses}
+
+
+def _ours(folder: Path, repeats: int) -> dict:
+    from stages.lib import runtime  # noqa: F401, I001  before numpy
+    from stages.lib import workers
+
+    processes = min(workers.count("auto"), repeats)
+    list(workers.in_order(_train, [(folder, number, 1) for number in range(processes)], processes))  # compiles
+    start = time.perf_counter()
+    losses = list(workers.in_order(_train, [(folder, number, EPOCHS) for number in range(repeats)], processes))
+    images = repeats * EPOCHS * losses[0][1]
+    return {"pictures_per_second": images / (time.perf_counter() - start), "losses": losses[0][0]}
+
+
+def _train(folder: Path, repeat: int, epochs: int) -> tuple[list[float], int]:
+    import numpy as np
+
+    from stages.lib import array, params, trainer
+
+    images, labels, _ = load(folder)
+    one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
+    one.start(folder / "first.weights.h5")
+    folded = array.space_to_depth(images)
+    orders = [np.random.default_rng([repeat, epoch]).permutation(len(labels)) for epoch in range(epochs)]
+    return [one.epoch(folded, labels, order)[0] for order in orders], len(labels)
+
+
+def ours(folder: Path) -> dict:
+    """This project, one model, on one thread."""
+    return _ours(folder, 1)
+
+
+def ours_three(folder: Path) -> dict:
+    """This project, three models side by side, each on one thread."""
+    return _ours(folder, 3)
+
+
+def tf_reading(folder: Path) -> dict:
+    """Keras's own reading of a folder, on all cores."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+
+    def once() -> int:
+        data = keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), verbose=False)
+        return sum(len(labels) for _, labels in data)
+
+    return _reading(once)
+
+
+def ours_reading(folder: Path) -> dict:
+    """preprocess's reading: decoding, checks, hashes of content and look."""
+    from stages import preprocess  # noqa: I001  sets the environment before numpy
+    import numpy as np
+    from stages.lib import params, source
+
+    p = params.read(ROOT / "params.yaml")
+
+    def once() -> int:
+        found = source.find(str(folder))
+        used, _ = preprocess.read_all(found, p, np.empty((len(found.pictures), 96, 96, 3), np.uint8))
+        return len(used)
+
+    return _reading(once)
+
+
+def _reading(once) -> dict:
+    once()  # starts threads or processes, and brings the files into the system's cache
+    start = time.perf_counter()
+    count = once()
+    return {"pictures_per_second": count / (time.perf_counter() - start)}
+
+
+SIDES = {each.__name__: each for each in (keras_fit, keras_jit, torch, ours, ours_three, tf_reading, ours_reading)}
+
+if __name__ == "__main__":
+    # A side may print on the way; the result has a mark.
+    print("RESULT " + json.dumps(SIDES[sys.argv[1]](Path(sys.argv[2]))))
