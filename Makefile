@@ -13,9 +13,10 @@ endif
 # dvc.yaml calls plain `python`, which has to be the one of .venv.
 export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
+# make bench: the speed comparison, in a virtual environment of its own; make bench BENCH=--quick to see that it runs
 # make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
-.PHONY: repro test verify fuzz lint format clean
+.PHONY: repro test verify fuzz bench lint format clean
 
 repro: .venv/installed .git
 	dvc repro
@@ -27,6 +28,9 @@ test: .venv/installed-dev .git lint
 
 verify: .venv/installed .git
 	python tests/verify.py
+
+bench: bench/.venv/installed .git
+	bench/$(BIN)/python bench/compare.py $(BENCH)
 
 fuzz: .venv/installed-dev
 	python tests/fuzz.py
@@ -40,13 +44,18 @@ format: .venv/installed-dev
 	ruff format .
 
 clean:
-	rm -rf .venv
+	rm -rf .venv bench/.venv
 
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else 'error: Python %d.%d found, TensorFlow 2.21 needs 3.11 to 3.13; for example: make PYTHON=python3.13 repro' % sys.version_info[:2])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -c "open('.venv/installed', 'w')"
+
+bench/.venv/installed: bench/requirements.txt requirements.txt constraints.txt
+	$(PYTHON) -m venv bench/.venv
+	bench/$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(BIN)/python -c "open('bench/.venv/installed', 'w')"
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt

@@ -66,7 +66,9 @@ def main() -> None:
     for repeat in range(asked.repeats):
         keras.utils.set_random_seed(repeat)
         model = network(len(classes))
-        optimizer = keras.optimizers.get({"class_name": asked.optimizer, "config": {"learning_rate": asked.learning_rate}})
+        optimizer = keras.optimizers.get(
+            {"class_name": asked.optimizer, "config": {"learning_rate": asked.learning_rate}}
+        )
         model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
         validation = (x[first:second], y[first:second])
         history = model.fit(x[:first], y[:first], 10, 5, validation_data=validation, verbose=0).history

@@ -1,4 +1,4 @@
-"""One side of a comparison of bench/bench.py, in a process of its own; prints one line of JSON.
+"""One side of a comparison of bench/compare.py, in a process of its own; prints one line of JSON.
 
     python bench/sides.py SIDE FOLDER
 
@@ -32,8 +32,7 @@ def keras_fit(folder: Path, jit: bool = False) -> dict:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     import numpy as np
-
-    from bench.article import network
+    from article import network
 
     images, labels, weights = load(folder)
     x, y = images / np.float32(255), np.eye(labels.max() + 1, dtype=np.float32)[labels]
@@ -61,7 +60,14 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
     y = torch.from_numpy(labels).long()
     model = nn.Sequential(
         *(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 12, 3), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(5808, 120), nn.ReLU(), nn.Linear(120, 60), nn.ReLU(), nn.Linear(60, len(set(labels)))),
+        *(
+            nn.Flatten(),
+            nn.Linear(5808, 120),
+            nn.ReLU(),
+            nn.Linear(120, 60),
+            nn.ReLU(),
+            nn.Linear(60, len(set(labels))),
+        ),
     )
     # Keras flattens rows, columns, channels; PyTorch channels, rows, columns.
     weights[4] = weights[4].reshape(22, 22, 12, 120).transpose(2, 0, 1, 3).reshape(5808, 120)
@@ -114,12 +120,12 @@ def _train(folder: Path, repeat: int, epochs: int) -> tuple[list[float], int]:
 
 
 def ours(folder: Path) -> dict:
-    """This project, one model, on one thread."""
+    """This project, one model."""
     return _ours(folder, 1)
 
 
 def ours_three(folder: Path) -> dict:
-    """This project, three models side by side, each on one thread."""
+    """This project, three models side by side."""
     return _ours(folder, 3)
 
 
