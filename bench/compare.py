@@ -173,10 +173,6 @@ def timed(command: Sequence[str | Path], folder: Path, environment: dict[str, st
 def whole(folder: Path, rounds: int, images: Path) -> dict:
     """`dvc exp run` after a change of the optimizer, against the article's script from import to curves."""
     print(f"whole experiment on {images.name}")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "DVC_NO_ANALYTICS": "1",
-    }
     repository = clone(folder / "clone")
     timed(["dvc", "exp", "run", "-S", f"images={images}", "evaluate"], repository, OURS)
     subprocess.run(["git", "commit", "--quiet", "--all", "--message", "pictures"], cwd=repository, check=True)
@@ -200,10 +196,6 @@ def whole(folder: Path, rounds: int, images: Path) -> dict:
 def growth(folder: Path, small: int) -> dict:
     """`dvc repro preprocess` on ten times as many pictures: time, and memory of the largest process."""
     print(f"growth from {small} to {10 * small} pictures")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "DVC_NO_ANALYTICS": "1",
-    }
     repository = clone(folder / "growing")
     generator = np.random.default_rng(0)
     seconds, memory = {}, {}
@@ -269,12 +261,12 @@ def table(results: dict) -> str:
         "| side | pictures a second | mean loss by epoch |",
         "| --- | --- | --- |",
         *(
-            f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{loss:.3f}' for loss in train['losses'][name])} |"
+            f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{x:.3f}' for x in train['losses'][name])} |"
             for name, each in train["speeds"].items()
         ),
         "",
-        f"Whole experiment on {exp['pictures']}: ours {statistics.median(exp['seconds']['ours']):.1f} s, the article's script "
-        f"{statistics.median(exp['seconds']['article']):.1f} s. Accuracy: "
+        f"Whole experiment on {exp['pictures']}: ours {statistics.median(exp['seconds']['ours']):.1f} s, "
+        f"the article's script {statistics.median(exp['seconds']['article']):.1f} s. Accuracy: "
         + ", ".join(f"{name} {value:.3f}" for name, value in exp["accuracy"].items())
         + ".",
     ]

@@ -143,15 +143,16 @@ def tf_reading(folder: Path) -> dict:
 
 def ours_reading(folder: Path) -> dict:
     """preprocess's reading: decoding, checks, hashes of content and look."""
-    from stages import preprocess  # noqa: I001  sets the environment before numpy
-    import numpy as np
-    from stages.lib import params, source
+    from stages import preprocess
+    from stages.lib import array, params, source
 
     p = params.read(ROOT / "params.yaml")
 
     def once() -> int:
         found = source.find(str(folder))
-        used, _ = preprocess.read_all(found, p, np.empty((len(found.pictures), 96, 96, 3), np.uint8))
+        array.create(folder / "pixels.npy", len(found.pictures), 96)
+        used, _ = preprocess.read_all(found, p, folder / "pixels.npy")
+        (folder / "pixels.npy").unlink()
         return len(used)
 
     return _reading(once)

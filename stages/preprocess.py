@@ -7,7 +7,6 @@ Writes data/processed/ (stages/lib/array.py says what), reports/data.json and re
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,7 +35,7 @@ def main() -> None:
         folder.mkdir()
         scratch = folder / "all.npy"
         pixels = array.create(scratch, len(found.pictures), p.image_size)
-        used, rejected = read_all(found, p, pixels)
+        used, rejected = read_all(found, p, scratch)
         check.too_many_rejected(rejected, len(found.pictures), p.max_rejected)
 
         labels = [found.pictures[each["row"]].label for each in used]
@@ -89,58 +88,52 @@ def main() -> None:
     print(f"{len(used)} used ({counts}), {len(rejected)} rejected (see {REJECTED})")
 
 
-def read_all(found: source.Source, p: params.Params, pixels: np.ndarray) -> tuple[list[dict], list[check.Rejected]]:
-    """Fill `pixels`, uint8 (found, size, size, 3), and say of each picture whether it can be used.
+def read_all(found: source.Source, p: params.Params, pixels: Path) -> tuple[list[dict], list[check.Rejected]]:
+    """Fill the array file `pixels`, uint8 (found, size, size, 3), and say of each picture whether it can be used.
 
     A used one is a dict: row (of pixels), key (for the split), copy_hash, look_hash, facts.
     """
     tasks = (
-        (found.container, found.pictures[start : start + BATCH], p.image_size, p.seed)
+        (found.container, found.pictures[start : start + BATCH], pixels, start, p.seed)
         for start in range(0, len(found.pictures), BATCH)
     )
     results = workers.in_order(read_batch, tasks, p.workers)
-    used, rejected, row = [], [], 0
+    used, rejected = [], []
     for batch in workers.progress(results, len(found.pictures), "pictures read"):
-        for picture, result in batch:
-            if isinstance(result, Unusable):
-                rejected.append(check.Rejected(picture.file, picture.label, result.reason, result.advice))
-            else:
-                image, about = result
-                pixels[row] = image
-                used.append({"row": row, **about})
-            row += 1
+        for result in batch:
+            (rejected if isinstance(result, check.Rejected) else used).append(result)
     return used, rejected
 
 
 def read_batch(
-    container: Container, pictures: list[source.Picture], size: int, seed: int
-) -> list[tuple[source.Picture, tuple[np.ndarray, dict] | Unusable]]:
-    """In a worker process: each picture with its pixels and facts, or with why it cannot be used."""
-    return list(zip(pictures, read_each(container, pictures, size, seed), strict=True))
+    container: Container, pictures: list[source.Picture], pixels: Path, start: int, seed: int
+) -> list[dict | check.Rejected]:
+    """In a worker process: write each picture into its row, from `start` on; only facts travel back."""
+    rows = array.open_for_writing(pixels)
+    return [read_one(container, picture, rows, start + index, seed) for index, picture in enumerate(pictures)]
 
 
-def read_each(
-    container: Container, pictures: list[source.Picture], size: int, seed: int
-) -> Iterator[tuple[np.ndarray, dict] | Unusable]:
-    for picture in pictures:
-        try:
-            if picture.entry.size > MAX_BYTES:
-                raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
-            data = container.read(picture.entry)
-            image, about = decode(source.image_file(picture, data), size)
-            yield (
-                image,
-                {
-                    "key": split.key(seed, data),
-                    "copy_hash": duplicates.copy_hash(image),
-                    "look_hash": duplicates.look_hash(image),
-                    "facts": about | {"grey": check.is_grey(image)},
-                },
-            )
-        except Unusable as unusable:
-            yield unusable
-        except OSError as error:
-            yield Unusable(f"cannot be read: {error.strerror or error}", "check that the file is there and readable")
+def read_one(
+    container: Container, picture: source.Picture, rows: np.ndarray, row: int, seed: int
+) -> dict | check.Rejected:
+    try:
+        if picture.entry.size > MAX_BYTES:
+            raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
+        data = container.read(picture.entry)
+        image, facts = decode(source.image_file(picture, data), rows.shape[1])
+    except Unusable as unusable:
+        return check.Rejected(picture.file, picture.label, unusable.reason, unusable.advice)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        return check.Rejected(picture.file, picture.label, reason, "check that the file is there and readable")
+    rows[row] = image
+    return {
+        "row": row,
+        "key": split.key(seed, data),
+        "copy_hash": duplicates.copy_hash(image),
+        "look_hash": duplicates.look_hash(image),
+        "facts": facts | {"grey": check.is_grey(image)},
+    }
 
 
 if __name__ == "__main__":

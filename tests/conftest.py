@@ -12,6 +12,7 @@ from PIL import Image
 import stages.lib.runtime  # noqa: F401  before numpy
 
 ROOT = Path(__file__).resolve().parents[1]
+PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"  # beside the checkout, where it may be missing
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
 QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 2}
 

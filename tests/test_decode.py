@@ -1,8 +1,9 @@
 import io
+import zipfile
 
 import numpy as np
 import pytest
-from conftest import encoded
+from conftest import PHOTOGRAPHS, encoded
 from PIL import Image
 
 from stages.lib.decode import MIN_SIDE, Unusable, decode
@@ -78,13 +79,25 @@ def test_the_picture_is_resized_as_a_whole_and_antialiased():
     assert np.abs(pixels.astype(int) - 128).max() < 12
 
 
-def test_decoding_at_a_reduced_scale_stays_near_full_decoding():
-    y, x = np.mgrid[:900, :1200]
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (384, 512), (1200, 900)])
+def test_decoding_at_a_reduced_scale_stays_near_full_decoding(width, height):
+    y, x = np.mgrid[:height, :width]
     rng = np.random.default_rng(0)
     smooth = 128 + 60 * np.sin(x / 37) + 50 * np.cos(y / 23) + rng.normal(0, 15, x.shape)
     data = encoded(Image.fromarray(np.clip(smooth, 0, 255).astype(np.uint8)), "JPEG", quality=90)
     full = Image.open(io.BytesIO(data)).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
     assert np.abs(decode(data, 96)[0].astype(float) - np.asarray(full)).mean() < 1.5
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="no photographs here")
+def test_photographs_stay_near_full_decoding():
+    with zipfile.ZipFile(PHOTOGRAPHS) as archive:
+        originals = [archive.read(name) for name in sorted(archive.namelist()) if name.endswith(".jpg")][::8]
+    differences = []
+    for data in originals:
+        full = Image.open(io.BytesIO(data)).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
+        differences.append(np.abs(decode(data, 96)[0].astype(float) - np.asarray(full)).mean())
+    assert np.mean(differences) < 1.5
 
 
 JPEG = encoded(Image.effect_noise((64, 64), 50), "JPEG")

@@ -5,13 +5,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import ROOT, encoded, scene, stripes
+from conftest import PHOTOGRAPHS, encoded, scene, stripes
 from PIL import Image
 
 from stages.lib import duplicates
 from stages.lib.decode import decode
-
-PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"
 
 
 def groups(images: list[np.ndarray]) -> tuple[list[int], list[int]]:

@@ -58,6 +58,11 @@ def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
+def open_for_writing(path: Path) -> np.memmap:
+    """The array that `create` made, in another process; what is written is seen by all."""
+    return np.lib.format.open_memmap(path, mode="r+")
+
+
 def space_to_depth(images: np.ndarray) -> np.ndarray:
     """uint8 (n, h, w, c) to (n, 4c, h/2, w/2), the layout that stages.lib.fold trains on.
 

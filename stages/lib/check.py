@@ -97,7 +97,8 @@ def _range(values: Sequence[int]) -> dict[str, int]:
 
 def is_grey(image: np.ndarray) -> bool:
     """Whether uint8 (h, w, 3) shows no colour, whatever mode its file has."""
-    return bool((image.max(axis=2) - image.min(axis=2)).max() <= GREY)
+    red, green, blue = (image[..., channel].astype(np.int16) for channel in range(3))
+    return all(int(np.abs(one - other).max()) <= GREY for one, other in ((red, green), (green, blue), (blue, red)))
 
 
 def colour_features(images: np.ndarray) -> np.ndarray:

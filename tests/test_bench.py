@@ -1,0 +1,75 @@
+"""The speed comparison itself: that what runs without PyTorch runs, and counts the right thing."""
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, stripes, write_pictures
+
+from stages.lib import network, params
+
+sys.path.insert(0, str(ROOT / "bench"))
+compare = importlib.import_module("compare")
+
+
+@pytest.fixture
+def sides(work):
+    """A folder for the training sides: forty pictures and the network's first weights."""
+    network.keras.utils.set_random_seed(0)
+    model = network.build(params.read(ROOT / "params.yaml"), 4)
+    labels = np.arange(40) % 4
+    np.save(work / "images.npy", np.array([np.asarray(stripes(k, n, (96, 96))) for n, k in enumerate(labels)]))
+    np.save(work / "labels.npy", labels.astype(np.int32))
+    np.savez(work / "first.npz", *model.get_weights())
+    network.save_weights(model, work / "first.weights.h5")
+    (work / "architecture.json").write_text(network.architecture(model))
+    return work
+
+
+def measured(name: str, folder) -> dict:
+    command = [sys.executable, ROOT / "bench/sides.py", name, folder]
+    done = subprocess.run(command, env=compare.PLAIN, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1].removeprefix("RESULT "))
+
+
+def test_both_sides_begin_with_the_same_weights_and_count_the_same_loss(sides):
+    ours, plain = measured("ours", sides), measured("keras_fit", sides)
+    assert ours["pictures_per_second"] > 0
+    assert plain["pictures_per_second"] > 0
+    # Other orders of the pictures, so only the first epoch is near.
+    assert ours["losses"][0] == pytest.approx(plain["losses"][0], abs=0.05)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is in bench/.venv only")
+def test_pytorch_begins_with_the_same_weights(sides):
+    assert measured("torch", sides)["losses"][0] == pytest.approx(measured("ours", sides)["losses"][0], abs=0.05)
+
+
+def test_both_sides_read_every_picture(work):
+    folder = write_pictures(work / "pictures", ("a", "b"), each=20)
+    for name in ("ours_reading", "tf_reading"):
+        assert measured(name, folder)["pictures_per_second"] > 0
+
+
+def test_ratios_are_of_pairs():
+    found = compare.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0])
+    assert found == {"median": 2.0, "least": 1.0, "most": 3.0, "n": 3}
+    assert found["median"] != statistics.median([2.0, 9.0, 4.0]) / statistics.median([1.0, 3.0, 4.0])
+
+
+def test_the_networks_arithmetic_is_counted_as_in_the_article():
+    """2 operations for each weight and place of the forward pass, twice that for the way back, less the input's."""
+    forward = 2 * (94 * 94 * 27 * 6 + 45 * 45 * 54 * 12 + 5808 * 120 + 120 * 60 + 60 * 4)
+    assert 3 * forward - 2 * 94 * 94 * 27 * 6 == compare.FLOP_A_PICTURE
+
+
+def test_other_programs_run_in_their_own_environment():
+    assert "TF_NUM_INTRAOP_THREADS" in os.environ
+    assert "TF_NUM_INTRAOP_THREADS" not in compare.PLAIN
+    assert "XLA_FLAGS" not in compare.PLAIN
