@@ -33,6 +33,7 @@ from stages.lib import array, outputs
 from tests.verify import processor
 
 ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data/sample"
 RESULTS = ROOT / "reports" / "bench.json"
 TABLE = ROOT / "reports" / "bench.md"
 PACKAGES = ("tensorflow-cpu", "keras", "torch", "numpy", "pillow", "dvc")
@@ -278,13 +279,13 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="little of everything, to see that it runs; writes nothing"
     )
-    parser.add_argument("--images", type=Path, default=ROOT / "data/sample", help="pictures for the whole experiment")
+    parser.add_argument("--images", type=Path, default=SAMPLE, help="pictures for the whole experiment")
     asked = parser.parse_args()
     rounds = 1 if asked.quick else 5
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         results = {
-            "command": "make bench",
+            "command": "make bench" + (f" BENCH='--images {asked.images.name}'" if asked.images != SAMPLE else ""),
             "machine": f"{processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}",
             "versions": ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in PACKAGES)]),
             "training": training(folder, rounds, 60 if asked.quick else 960),
