@@ -255,7 +255,8 @@ def table(results: dict) -> str:
         f"| {train['share of peak, 3 side by side']:.0%} | | | 20 % |",
         f"| {max(grow['seconds'])} pictures / {min(grow['seconds'])}, time, DVC included "
         f"| {grow['times']:.1f} | | 1 | at most 11 |",
-        f"| most memory of a process, {max(grow['seconds'])} pictures | {max(grow['MiB'].values()):.0f} MiB | | 1 | 1536 MiB |",
+        f"| most memory of a process, {max(grow['seconds'])} pictures "
+        f"| {max(grow['MiB'].values()):.0f} MiB | | 1 | 1536 MiB |",
         "",
         "Pictures a second in training (median), and the loss after the last epoch that each side counts:",
         "",
@@ -279,9 +280,10 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="little of everything, to see that it runs; writes nothing"
     )
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured")
     parser.add_argument("--images", type=Path, default=SAMPLE, help="pictures for the whole experiment")
     asked = parser.parse_args()
-    rounds = 1 if asked.quick else 5
+    rounds = 1 if asked.quick else asked.rounds
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         results = {
