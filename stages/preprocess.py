@@ -56,7 +56,7 @@ def main() -> None:
         rows = {side: [used[i]["row"] for i in indices] for side, indices in members.items()}
         numbers = {name: number for number, name in enumerate(names)}
         row_labels = np.array([numbers[picture.label] for picture in found.pictures])
-        array.write(folder, p.image_size, pixels, rows, row_labels)
+        array.write(folder, scratch, rows, row_labels)
         array.write_pictures(
             folder,
             (
@@ -65,7 +65,7 @@ def main() -> None:
                 for i in indices
             ),
         )
-        colours = {side: check.colour_features(pixels[rows[side]]) for side in ("train", "test")}
+        colours = {side: np.array([used[i]["colour"] for i in members[side]]) for side in ("train", "test")}
         del pixels
         scratch.unlink()
 
@@ -91,7 +91,7 @@ def main() -> None:
 def read_all(found: source.Source, p: params.Params, pixels: Path) -> tuple[list[dict], list[check.Rejected]]:
     """Fill the array file `pixels`, uint8 (found, size, size, 3), and say of each picture whether it can be used.
 
-    A used one is a dict: row (of pixels), key (for the split), copy_hash, look_hash, facts.
+    A used one is a dict: row (of pixels), key (for the split), copy_hash, look_hash, colour, facts.
     """
     tasks = (
         (found.container, found.pictures[start : start + BATCH], pixels, start, p.seed)
@@ -132,6 +132,7 @@ def read_one(
         "key": split.key(seed, data),
         "copy_hash": duplicates.copy_hash(image),
         "look_hash": duplicates.look_hash(image),
+        "colour": check.colour_features(image),
         "facts": facts | {"grey": check.is_grey(image)},
     }
 

@@ -29,18 +29,21 @@ class Split:
     labels: np.ndarray
 
 
-def write(folder: Path, size: int, pixels: np.ndarray, rows: dict[str, Sequence[int]], labels: np.ndarray) -> None:
+def write(folder: Path, pixels: Path, rows: dict[str, Sequence[int]], labels: np.ndarray) -> None:
     """Write each split's two arrays into `folder`.
 
-    pixels: uint8 (n, size, size, 3), may be memory-mapped; rows: each split's rows of it, in the
-    order to be written; labels: int (n,).
+    pixels: the file of an array uint8 (n, size, size, 3); rows: each split's rows of it, in the order to
+    be written; labels: int (n,). Memory stays flat: a mapped page counts until its map is closed.
     """
+    size = np.load(pixels, mmap_mode="r", allow_pickle=False).shape[1]
     for split, indices in rows.items():
         order = np.asarray(indices, dtype=np.int64)
-        images = create(folder / f"{split}_images.npy", len(order), size)
-        for start in range(0, len(order), CHUNK):
-            images[start : start + CHUNK] = pixels[order[start : start + CHUNK]]
-        images.flush()
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), size, size, 3)}
+        with open(folder / f"{split}_images.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(order), CHUNK):
+                mapped = np.load(pixels, mmap_mode="r", allow_pickle=False)
+                file.write(mapped[order[start : start + CHUNK]].tobytes())
         np.save(folder / f"{split}_labels.npy", labels[order].astype(np.int32), allow_pickle=False)
 
 

@@ -101,10 +101,9 @@ def is_grey(image: np.ndarray) -> bool:
     return all(int(np.abs(one - other).max()) <= GREY for one, other in ((red, green), (green, blue), (blue, red)))
 
 
-def colour_features(images: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each channel: uint8 (n, h, w, 3) to float64 (n, 6)."""
-    features = [np.concatenate([image.mean(axis=(0, 1)), image.std(axis=(0, 1))]) for image in images]
-    return np.array(features, dtype=np.float64)
+def colour_features(image: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel: uint8 (h, w, 3) to float64 (6,)."""
+    return np.concatenate([image.mean(axis=(0, 1)), image.std(axis=(0, 1))])
 
 
 def colour_only_accuracy(
@@ -113,7 +112,7 @@ def colour_only_accuracy(
     """Accuracy on the test pictures of the nearest neighbour by colour alone.
 
     A network that does no better has learned the colours of the classes, not what they look like.
-    Arguments: colour_features of each split, and its labels.
+    Arguments: colour_features of each picture of a split, float64 (n, 6), and its labels.
     """
     mean, deviation = train.mean(axis=0), train.std(axis=0) + 1e-9
     _, nearest = cKDTree((train - mean) / deviation).query((test - mean) / deviation)
