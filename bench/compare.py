@@ -209,11 +209,11 @@ def growth(folder: Path, small: int) -> dict:
             coarse.resize((160, 120), Image.Resampling.BICUBIC).save(path, quality=85)
         change = ["dvc", "exp", "run", "-S", f"images={pictures}", "preprocess"]
         watched = [sys.executable, "-c", WATCH, *change]
-        seconds[count], said = timed(watched, repository, OURS)
-        memory[count] = int(said.splitlines()[-1]) / 2**20
-        print(f"  {count}: {seconds[count]:.1f} s, {memory[count]:.0f} MiB", flush=True)
+        seconds[str(count)], said = timed(watched, repository, OURS)
+        memory[str(count)] = int(said.splitlines()[-1]) / 2**20
+        print(f"  {count}: {seconds[str(count)]:.1f} s, {memory[str(count)]:.0f} MiB", flush=True)
         shutil.rmtree(pictures)
-    return {"seconds": seconds, "MiB": memory, "times": seconds[10 * small] / seconds[small]}
+    return {"seconds": seconds, "MiB": memory, "times": seconds[str(10 * small)] / seconds[str(small)]}
 
 
 # Runs a command and says the most memory that one of its processes had.
@@ -280,21 +280,36 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="little of everything, to see that it runs; writes nothing"
     )
+    parser.add_argument(
+        "--only",
+        choices=("training", "reading", "experiment", "growth"),
+        help="measure one part again, keep the others",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured")
     parser.add_argument("--images", type=Path, default=SAMPLE, help="pictures for the whole experiment")
     asked = parser.parse_args()
     rounds = 1 if asked.quick else asked.rounds
+    part = 0.01 if asked.quick else 1.0
+    command = "make bench" + (f" BENCH='--images {asked.images.name}'" if asked.images != SAMPLE else "")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        results = {
-            "command": "make bench" + (f" BENCH='--images {asked.images.name}'" if asked.images != SAMPLE else ""),
-            "machine": f"{processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}",
-            "versions": ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in PACKAGES)]),
-            "training": training(folder, rounds, 60 if asked.quick else 960),
-            "reading": reading(folder, rounds, 0.01 if asked.quick else 1.0),
-            "experiment": whole(folder, rounds, asked.images.resolve()) | {"pictures": asked.images.name},
-            "growth": growth(folder, 100 if asked.quick else 10_000),
+        measures = {
+            "training": lambda: training(folder, rounds, 60 if asked.quick else 960),
+            "reading": lambda: reading(folder, rounds, part),
+            "experiment": lambda: whole(folder, rounds, asked.images.resolve()) | {"pictures": asked.images.name},
+            "growth": lambda: growth(folder, int(10_000 * part)),
         }
+        if asked.only:
+            results = json.loads(RESULTS.read_text(encoding="utf-8")) | {asked.only: measures[asked.only]()}
+        else:
+            results = {
+                "command": command,
+                "machine": f"{processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}",
+                "versions": ", ".join(
+                    [f"Python {platform.python_version()}", *(f"{each} {version(each)}" for each in PACKAGES)]
+                ),
+                **{name: measure() for name, measure in measures.items()},
+            }
     text = table(results)
     print(text)
     if not asked.quick:
