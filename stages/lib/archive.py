@@ -195,7 +195,7 @@ _temporary: list[tempfile.TemporaryDirectory] = []
 def _safe(archive: Path, name: str) -> str:
     """`name` with forward slashes and no `./`; UserError if it leads out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
+    if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
         raise UserError(
             f"{archive}: entry {name!r} points outside the archive; make it from inside the pictures' folder"
         )
