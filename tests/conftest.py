@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import yaml
@@ -10,6 +11,10 @@ from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 import stages.lib.runtime  # noqa: F401  before numpy
+
+# The same examples each time, and no deadline: a busy machine is no mistake of the code.
+hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"  # beside the checkout, where it may be missing
