@@ -180,7 +180,7 @@ def whole(folder: Path, rounds: int, images: Path) -> dict:
     script = [sys.executable, ROOT / "bench/article.py", images, folder, "--optimizer", "adagrad"]
     ours, theirs, accuracies = [], [], {}
     for number in range(rounds):
-        # Another seed each time, because a finished experiment comes from DVC's cache.
+        # Another learning rate each time, because a finished experiment comes from DVC's cache.
         change = ["-S", "optimizer=adagrad", "-S", f"learning_rate={0.05 + number * 1e-6}"]
         ours.append(timed(["dvc", "exp", "run", *change, "evaluate"], repository, OURS)[0])
         metrics = json.loads((repository / "reports/metrics.json").read_text())

@@ -78,26 +78,20 @@ def draw(
 
 def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.Alike]]:
     """Some of the pictures that are in the data more than once, those under two classes first."""
-    groups: dict[str, list[tuple[str, int]]] = {}
-    for split, rows in pictures.items():
+    groups: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for rows in pictures.values():
         for index, row in enumerate(rows):
             if row["group"]:
-                groups.setdefault(row["group"], []).append((split, index))
+                groups.setdefault(row["group"], []).append((index, row))
 
-    def order(members: list[tuple[str, int]]) -> tuple[bool, str]:
-        rows = [pictures[split][index] for split, index in members]
-        return len({row["class"] for row in rows}) == 1, min(row["file"] for row in rows)
+    def order(members: list[tuple[int, dict[str, str]]]) -> tuple[bool, str]:
+        return len({row["class"] for _, row in members}) == 1, min(row["file"] for _, row in members)
 
     images = {split: array.read(split).images for split in pictures}
     return [
         [
-            report.Alike(
-                report.picture_source(images[split][index]),
-                pictures[split][index]["file"],
-                pictures[split][index]["class"],
-                split,
-            )
-            for split, index in members[:SHOWN_TOGETHER]
+            report.Alike(report.picture_source(images[row["split"]][index]), row["file"], row["class"], row["split"])
+            for index, row in members[:SHOWN_TOGETHER]
         ]
         for members in sorted(groups.values(), key=order)[:SHOWN_GROUPS]
     ]

@@ -25,8 +25,7 @@ from stages.lib import array, checkpoint, history, params, workers
 ARCHITECTURE = Path("models/architecture.json")
 INITIAL = Path("models/initial")
 MODEL = Path("models/model.keras")
-LIB = Path(array.__file__).parent
-CODE = [LIB / f"{name}.py" for name in ("array", "checkpoint", "fold", "history", "network", "runtime", "trainer")]
+CODE = [Path(__file__), *sorted(Path(array.__file__).parent.glob("*.py"))]  # a change of it starts from the beginning
 
 
 def main() -> None:
@@ -51,7 +50,7 @@ def open_checkpoints(p: params.Params) -> Path:
     values = [p.batch_size, p.epochs, p.learning_rate, p.loss, p.optimizer, p.seed, version("keras")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     return checkpoint.open_folder(
-        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE, Path(__file__)]
+        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
     )
 
 

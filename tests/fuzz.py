@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from conftest import encoded
 from PIL import Image
 
 from stages.lib import source
@@ -38,11 +39,6 @@ def seeds() -> dict[str, list[bytes]]:
     image = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
     exif = Image.Exif()
     exif[0x0112] = 6
-
-    def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-        buffer = io.BytesIO()
-        picture.save(buffer, kind, **options)
-        return buffer.getvalue()
 
     jpeg = [
         encoded(image, "JPEG", quality=80, exif=exif),

@@ -98,6 +98,18 @@ def test_a_damaged_entry_is_an_error_of_that_entry_alone(work):
     assert container.read(second) == b"b" * 3000
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_is_an_error_of_the_entry_however_it_is_packed(work, method):
+    with zipfile.ZipFile("set.zip", "w", method) as archive:
+        archive.writestr("a/1.png", random.Random(0).randbytes(2000))
+    data = bytearray(Path("set.zip").read_bytes())
+    data[100:108] = b"\xff" * 8
+    Path("set.zip").write_bytes(data)
+    container = open_container(Path("set.zip"))
+    with pytest.raises(OSError, match=r"."):
+        container.read(container.entries()[0])
+
+
 def test_what_is_no_file_cannot_be_read_and_is_not_waited_for(work):
     folder = Path("set/cat")
     folder.mkdir(parents=True)

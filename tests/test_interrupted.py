@@ -61,7 +61,8 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, capfd):
-    write_params(epochs=5, optimizer="adam", learning_rate=0.003)  # has a state to lose: moments and a step number
+    # Adam has a state to lose: moments and a step number. Epochs are short here: fewer would end before the kill.
+    write_params(epochs=60, optimizer="adam", learning_rate=0.0003)
     preprocess.main()
     build.main()
     train.main()
@@ -69,7 +70,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
     assert not Path("models/.training").exists()
 
     wait = random.Random()  # other moments each time: there is none at which it may go wrong
-    for after in (1, 3):  # epochs that are finished, of either repeat, before the process is killed
+    for after in (1, 30):  # epochs that are finished, of either repeat, before the process is killed
         process = start("train")
         finished = 0
         while finished < after:
@@ -83,7 +84,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
 
 
 def test_another_parameter_starts_from_the_beginning(pictures, capfd):
-    write_params(epochs=3)
+    write_params(epochs=60)
     preprocess.main()
     build.main()
     process = start("train")
@@ -91,7 +92,7 @@ def test_another_parameter_starts_from_the_beginning(pictures, capfd):
         pass
     kill(process)
     assert len(list(Path("models/.training").iterdir())) == 1
-    write_params(epochs=3, learning_rate=0.02)
+    write_params(epochs=60, learning_rate=0.02)
     capfd.readouterr()
     train.main()
     assert "goes on" not in capfd.readouterr().out

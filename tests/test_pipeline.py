@@ -122,7 +122,7 @@ def test_a_repro_that_is_killed_is_finished_by_the_next_one_with_the_same_bytes(
 
     before = outputs()
     values = yaml.safe_load((clone / "params.yaml").read_text())
-    (clone / "params.yaml").write_text(yaml.safe_dump(values | {"epochs": 4}, sort_keys=False))
+    (clone / "params.yaml").write_text(yaml.safe_dump(values | {"epochs": 60}, sort_keys=False))
     process = subprocess.Popen(
         ["dvc", "repro", "evaluate"],
         cwd=clone,
@@ -132,7 +132,7 @@ def test_a_repro_that_is_killed_is_finished_by_the_next_one_with_the_same_bytes(
         text=True,
         start_new_session=True,
     )
-    while ", epoch 2 of 4" not in process.stdout.readline():
+    while ", epoch 2 of 60" not in process.stdout.readline():
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

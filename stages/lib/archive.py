@@ -6,6 +6,7 @@ Nothing is ever extracted by name, so an entry cannot reach a path of this machi
 
 import functools
 import gzip
+import lzma
 import os
 import stat
 import tarfile
@@ -168,7 +169,7 @@ def _zip_entry(path: Path, changed: int, name: str) -> bytes:
     try:
         archive, members = _members(path, changed)
         return archive.read(members[name])
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError) as error:
         raise OSError(f"damaged in the archive ({error})") from None
 
 

@@ -9,7 +9,7 @@ of the others it is empty.
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,27 +33,17 @@ def write(folder: Path, pixels: Path, rows: dict[str, Sequence[int]], labels: np
     """Write each split's two arrays into `folder`.
 
     pixels: the file of an array uint8 (n, size, size, 3); rows: each split's rows of it, in the order to
-    be written; labels: int (n,). Memory stays flat: a mapped page counts until its map is closed.
+    be written; labels: int (n,).
     """
-    size = np.load(pixels, mmap_mode="r", allow_pickle=False).shape[1]
     for split, indices in rows.items():
         order = np.asarray(indices, dtype=np.int64)
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), size, size, 3)}
-        with open(folder / f"{split}_images.npy", "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(order), CHUNK):
-                mapped = np.load(pixels, mmap_mode="r", allow_pickle=False)
-                file.write(mapped[order[start : start + CHUNK]].tobytes())
+        _copy(pixels, order, folder / f"{split}_images.npy")
         np.save(folder / f"{split}_labels.npy", labels[order].astype(np.int32), allow_pickle=False)
 
 
 def create(path: Path, count: int, size: int) -> np.memmap:
     """A new memory-mapped uint8 (count, size, size, 3) .npy file. Raises OSError when the disk is full."""
-    return _create(path, (count, size, size, 3))
-
-
-def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
     if hasattr(os, "posix_fallocate"):
         # The file is a hole so far. A disk that is full when it is filled kills the process (SIGBUS).
         with open(path, "r+b") as file:
@@ -83,11 +73,25 @@ def write_folded(split: str, folder: Path) -> None:
     path = folder / f"{split}.npy"
     if path.exists():
         return
-    images = read(split).images
+    images, labels = files(split)
     with outputs.aside(path) as temporary:
-        folded = _create(temporary, (len(images), *space_to_depth(images[:1]).shape[1:]))
-        for start in range(0, len(images), CHUNK):
-            folded[start : start + CHUNK] = space_to_depth(images[start : start + CHUNK])
+        _copy(images, np.arange(len(np.load(labels, allow_pickle=False))), temporary, space_to_depth)
+
+
+def _copy(
+    source: Path, order: np.ndarray, target: Path, change: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> None:
+    """Write the rows `order` of an array file to another one, each run of CHUNK rows changed by `change`.
+
+    Memory stays flat: a mapped page counts until its map is closed.
+    """
+    with open(target, "wb") as file:
+        for start in range(0, len(order), CHUNK):
+            rows = change(np.load(source, mmap_mode="r", allow_pickle=False)[order[start : start + CHUNK]])
+            if start == 0:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *rows.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(rows.tobytes())
 
 
 def read_folded(split: str, folder: Path) -> np.ndarray:

@@ -37,18 +37,14 @@ def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
 
 def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows) -> None:
     """Keep the arrays of `state` and the history `rows` of the finished epochs."""
+    finished = folder / f"repeat-{repeat}-epoch-{len(rows)}.npz"
     # The process id, because a worker that outlived its killed parent may still be writing.
-    own = folder / f".{os.getpid()}-{repeat}"
-    finished = folder / f"repeat-{repeat}-epoch-{len(rows)}"
+    own = folder / f".{os.getpid()}-{finished.name}"
     try:
-        own.with_suffix(".json").write_text(json.dumps(rows), encoding="utf-8")
-        np.savez(own.with_suffix(".npz"), *state, allow_pickle=False)
-        # The arrays last: a checkpoint is there when they are.
-        for suffix in (".json", ".npz"):
-            own.with_suffix(suffix).replace(finished.with_suffix(suffix))
+        np.savez(own, *state, rows=json.dumps(rows), allow_pickle=False)
+        own.replace(finished)
     finally:
-        for suffix in (".json", ".npz"):
-            own.with_suffix(suffix).unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
     (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.npz").unlink(missing_ok=True)
 
 
@@ -58,8 +54,8 @@ def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray], Rows] | None:
     path = max(states, key=lambda path: int(path.stem.rsplit("-", 1)[1]), default=None)
     if path is None:
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return list(arrays.values()), json.loads(path.with_suffix(".json").read_text("utf-8"))
+    with np.load(path, allow_pickle=False) as kept:
+        return [kept[name] for name in kept.files if name != "rows"], json.loads(str(kept["rows"]))
 
 
 def close_folder() -> None:
