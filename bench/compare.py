@@ -75,6 +75,16 @@ def speeds(results: Sequence[dict]) -> list[float]:
     return [each["pictures_per_second"] for each in results]
 
 
+def begin_alike(names: Sequence[str], folder: Path) -> None:
+    """End the program unless every side counts the same loss for one batch with the first weights.
+
+    folder: as bench/sides.py takes it, with one batch of pictures, whose loss does not depend on their order.
+    """
+    losses = {name: side(name, folder)["losses"][0] for name in names}
+    if max(losses.values()) - min(losses.values()) > 1e-5:
+        sys.exit(f"error: the sides do not begin alike: {losses}")
+
+
 def training_folder(folder: Path, most: int) -> Path:
     """The training pictures of the last `dvc repro`, and the first weights of its first repeat."""
     from stages.lib import network
@@ -105,6 +115,7 @@ def sgemm_peak() -> float:
 def training(folder: Path, rounds: int, most: int) -> dict:
     print("training")
     names = ("ours", "keras_fit", "torch", "ours_three", "keras_jit")
+    begin_alike(names, training_folder(folder, 10))
     results = in_turn(names, training_folder(folder, most), rounds)
     peak = sgemm_peak()
     three = speeds(results["ours_three"])
@@ -242,7 +253,7 @@ def table(results: dict) -> str:
     lines = [
         "# Speed",
         "",
-        f"`{results['command']}` on {results['machine']}. {results['versions']}.",
+        f"Commands: `{results['command']}`, on {results['machine']}. {results['versions']}.",
         "Ratios above 1 mean that this project is faster; median and range of pairs measured in turn.",
         "",
         "| figure | median | range | n | goal |",
@@ -290,7 +301,9 @@ def main() -> None:
     asked = parser.parse_args()
     rounds = 1 if asked.quick else asked.rounds
     part = 0.01 if asked.quick else 1.0
-    command = "make bench" + (f" BENCH='--images {asked.images.name}'" if asked.images != SAMPLE else "")
+    # Names, not paths: the result is for other machines, too.
+    arguments = " ".join(Path(each).name if os.sep in each else each for each in sys.argv[1:])
+    command = "make bench" + (f' BENCH="{arguments}"' if arguments else "")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         measures = {
@@ -301,6 +314,7 @@ def main() -> None:
         }
         if asked.only:
             results = json.loads(RESULTS.read_text(encoding="utf-8")) | {asked.only: measures[asked.only]()}
+            results["command"] = f"{results['command']}, then {command}"
         else:
             results = {
                 "command": command,

@@ -35,7 +35,7 @@ def keras_fit(folder: Path, jit: bool = False) -> dict:
     from article import network
 
     images, labels, weights = load(folder)
-    x, y = images / np.float32(255), np.eye(labels.max() + 1, dtype=np.float32)[labels]
+    x, y = images / np.float32(255), np.eye(len(weights[-1]), dtype=np.float32)[labels]
     model = network(y.shape[1])
     model.set_weights(weights)
     model.compile(keras.optimizers.SGD(RATE), "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
@@ -66,7 +66,7 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
             nn.ReLU(),
             nn.Linear(120, 60),
             nn.ReLU(),
-            nn.Linear(60, len(set(labels))),
+            nn.Linear(60, len(weights[-1])),
         ),
     )
     # Keras flattens rows, columns, channels; PyTorch channels, rows, columns.

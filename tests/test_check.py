@@ -1,0 +1,19 @@
+"""Facts about pictures."""
+
+import numpy as np
+from conftest import scene
+
+from stages.lib import check
+
+
+def test_colour_features_are_mean_and_deviation_of_each_channel():
+    for image in (np.asarray(scene(0)), np.full((5, 7, 3), (1, 2, 250), np.uint8)):
+        expected = [*image.mean(axis=(0, 1)), *image.std(axis=(0, 1))]
+        np.testing.assert_allclose(check.colour_features(image), expected, atol=1e-6)
+
+
+def test_grey_is_what_shows_no_colour_whatever_its_mode():
+    grey = np.repeat(np.random.default_rng(0).integers(0, 240, (9, 9, 1), dtype=np.uint8), 3, axis=2)
+    assert check.is_grey(grey)
+    assert check.is_grey(grey + np.array([0, check.GREY, 0], np.uint8))
+    assert not check.is_grey(grey + np.array([0, check.GREY + 1, 0], np.uint8))
