@@ -2,7 +2,9 @@
 
     dvc repro evaluate          or          python stages/evaluate.py
 
-Writes reports/metrics.json, reports/predictions.csv, reports/figures/ and reports/report.html.
+Writes reports/metrics.json, reports/predictions.csv, reports/figures/ and reports/report.html, all about the
+test pictures; and reports/validation.csv, the predictions for the validation pictures, by which settings are
+compared (ladder.py).
 """
 
 import json
@@ -22,9 +24,11 @@ DATA = Path("reports/data.json")
 MODEL = Path("models/model.keras")
 METRICS = Path("reports/metrics.json")
 PREDICTIONS = Path("reports/predictions.csv")
+VALIDATION = Path("reports/validation.csv")
 FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
 SHOWN_MISTAKES = 24
+SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table together; about 1 MB
 SHOWN_GROUPS = 8  # groups of pictures that look the same
 SHOWN_TOGETHER = 4  # pictures of such a group
 
@@ -33,17 +37,21 @@ def main() -> None:
     p = params.read()
     data = json.loads(DATA.read_text(encoding="utf-8"))
     classes = data["classes"]
-    test = array.read("test")
-    model = network.load(MODEL)
-    probabilities = network.probabilities(model, test.images)
-    loss = network.loss(p, probabilities, test.labels)
-
     pictures = array.read_pictures()
-    table = predictions.table([row["file"] for row in pictures["test"]], test.labels, probabilities, classes)
+    model = network.load(MODEL)
+
+    def predict(split: str) -> tuple[array.Split, np.ndarray, pd.DataFrame]:
+        arrays = array.read(split)
+        probabilities = network.probabilities(model, arrays.images)
+        files = [row["file"] for row in pictures[split]]
+        return arrays, probabilities, predictions.table(files, arrays.labels, probabilities, classes)
+
+    history.write_table(VALIDATION, predict("validation")[2])
+    test, probabilities, table = predict("test")
+    loss = network.loss(p, probabilities, test.labels)
     counts = predictions.confusion(table["actual"], table["predicted"], classes)
     epochs = pd.read_csv(history.HISTORY)
-    last = epochs.iloc[-1]
-    metrics = predictions.metrics(counts, loss, last["val_accuracy"], last["val_accuracy_std"], last["val_loss"])
+    metrics = predictions.metrics(counts, loss, history.kept(pd.read_csv(history.REPEATS)))
     outputs.write_json(METRICS, metrics)
     history.write_table(PREDICTIONS, table)
 
@@ -107,28 +115,42 @@ def write_report(
     worst: list[int],
     alike: list[list[report.Alike]],
 ) -> None:
+    classes = data["classes"]
     totals = counts.sum(axis=1)
+    in_cells = predictions.by_cell(table, classes, SHOWN_IN_CELLS)
+
+    def shown(row: int) -> report.Shown:
+        return report.Shown(
+            report.picture_source(images[row]), *table.loc[row, ["file", "actual", "predicted", "probability"]]
+        )
+
+    def cell(row: int, column: int, total: int) -> dict[str, object]:
+        right = row == column
+        return {
+            "id": f"cell-{row}-{column}",
+            "title": f"{classes[row]}, {'recognized' if right else f'taken for {classes[column]}'}",
+            "count": int(counts[row, column]),
+            "share": counts[row, column] / max(total, 1),
+            "shown": [shown(index) for index in in_cells.get((row, column), [])],
+        }
+
     tries = report.advice(p)
     report.write(
         REPORT,
+        "report.html.j2",
         params=p,
         # The number of processes changes no result, so it must not change the report.
         shown_params={key: value for key, value in asdict(p).items() if key != "workers"},
         data=data,
-        classes=data["classes"],
+        classes=classes,
         metrics=metrics,
         test_pictures=len(table),
         confusion=[
-            {"total": total, "cells": [{"count": count, "share": count / max(total, 1)} for count in row]}
-            for row, total in zip(counts.tolist(), totals.tolist(), strict=True)
+            {"total": total, "cells": [cell(row, column, total) for column in range(len(classes))]}
+            for row, total in enumerate(totals.tolist())
         ],
         figures={name: report.figure_source(FIGURES / f"{name}.svg") for name in ("loss", "accuracy")},
-        mistakes=[
-            report.Shown(
-                report.picture_source(images[row]), *table.loc[row, ["file", "actual", "predicted", "probability"]]
-            )
-            for row in worst
-        ],
+        mistakes=[shown(row) for row in worst],
         alike=alike,
         tries=tries,
         try_command=report.command(tries),

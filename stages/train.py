@@ -5,8 +5,9 @@
 Each repeat starts from its own weights and has its own order of pictures, both from seed + repeat;
 the pictures and their split are the same for all. Writes reports/repeats.csv (every repeat and
 epoch), reports/history.csv (means over repeats) and models/model.keras: the repeat with the lowest
-validation loss after the last epoch. The test split is not read. A training that was interrupted goes on after
-the last finished epoch of each repeat, with the same result.
+validation loss after the epoch that it keeps (the last, or with `patience` its best). The test split
+is not read. A training that was interrupted goes on after the last finished epoch of each repeat, with
+the same result.
 """
 
 import math
@@ -20,7 +21,7 @@ from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 
 # network and trainer are imported where they are used: TensorFlow takes seconds, and only the workers need it.
-from stages.lib import array, checkpoint, history, params, workers
+from stages.lib import array, augment, checkpoint, history, params, workers
 
 ARCHITECTURE = Path("models/architecture.json")
 INITIAL = Path("models/initial")
@@ -38,16 +39,18 @@ def main() -> None:
     processes = min(workers.count(p.workers), p.repeats)
     histories = workers.in_order(train, ((p, repeat, folder) for repeat in range(p.repeats)), processes)
     rows = [row for repeat_rows in histories for row in repeat_rows]
-    best = history.best_repeat(rows)
-    list(workers.in_order(keep, [(p, best, folder)], processes))  # by a process that has TensorFlow already
-    history.write(rows)
+    best = history.best_repeat(rows, p.patience)
+    epoch = history.kept_epoch(history.by_repeats(rows)[best], p.patience)
+    list(workers.in_order(keep, [(p, best, epoch, folder)], processes))  # by a process that has TensorFlow already
+    history.write(rows, p.patience)
     checkpoint.close_folder()
-    print(f"kept repeat {best + 1}, which has the lowest validation loss")
+    print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
 
 
 def open_checkpoints(p: params.Params) -> Path:
     """The folder for checkpoints that depends on all that decides this training's result."""
-    values = [p.batch_size, p.epochs, p.learning_rate, p.loss, p.optimizer, p.seed, version("keras")]
+    values = [p.batch_size, p.epochs, p.flip, p.learning_rate, p.loss, p.optimizer, p.patience, p.seed, p.shift]
+    values.append(version("keras"))
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     return checkpoint.open_folder(
         values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
@@ -70,16 +73,21 @@ def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]
     folded = {split: array.read_folded(split, folder) for split in ("train", "validation")}
     labels = {split: array.read(split).labels for split in folded}
 
-    for epoch in range(len(rows) + 1, p.epochs + 1):
-        # The order is a function of seed and epoch alone, so that an epoch can be done again.
-        order = np.random.default_rng([p.seed + repeat, epoch]).permutation(len(labels["train"]))
-        loss, accuracy = trainer.epoch(folded["train"], labels["train"], order)
+    while not history.is_over(rows, p.epochs, p.patience):
+        epoch = len(rows) + 1
+        # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
+        generator = np.random.default_rng([p.seed + repeat, epoch])
+        order = generator.permutation(len(labels["train"]))
+        pictures = folded["train"]
+        if p.flip or p.shift:
+            pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator)
+        loss, accuracy = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
         val_loss, val_accuracy = trainer.evaluate(folded["validation"], labels["validation"])
         row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
         row |= {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
         stop_if_diverged(row, p)
         rows.append(row)
-        checkpoint.save(folder, repeat, trainer.state(), rows)
+        checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
         print(
             f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, accuracy "
             f"{row['accuracy']:.4f}, validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}",
@@ -88,13 +96,13 @@ def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]
     return rows
 
 
-def keep(p: params.Params, repeat: int, folder: Path) -> None:
-    """In a worker process: save the network of the last checkpoint of `repeat`."""
+def keep(p: params.Params, repeat: int, epoch: int, folder: Path) -> None:
+    """In a worker process: save the network of `repeat` as it was after `epoch`."""
     from stages.lib import network
     from stages.lib.trainer import of_run
 
     trained = of_run(p, ARCHITECTURE, folder)
-    trained.resume(checkpoint.latest(folder, repeat)[0])
+    trained.resume(checkpoint.load(folder, repeat, epoch)[0])
     network.save(trained.model, MODEL)
 
 

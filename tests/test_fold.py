@@ -66,6 +66,27 @@ def test_the_articles_size_and_the_loss_of_two_classes():
     compare(plain(33, 2, "sigmoid", n_classes=2), pictures(33))
 
 
+def test_dropout_drops_the_share_it_should_and_keeps_the_mean():
+    numbers = np.asarray(fold.drop(tf.ones((100, 1000)), 0.3, tf.constant([1, 2])))
+    assert set(np.unique(numbers)) == {0.0, np.float32(1 / 0.7)}
+    assert np.mean(numbers == 0) == pytest.approx(0.3, abs=0.01)
+    assert numbers.mean() == pytest.approx(1, abs=0.01)
+
+
+def test_a_batch_filled_up_is_normalized_as_the_smaller_one():
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.BatchNormalization(momentum=0.9)
+    x = np.random.default_rng(0).normal(3, 2, (6, 5, 4, 2)).astype(np.float32)  # n, h, w, F
+    expected = layer(x, training=True)
+    averages = [np.array(layer.moving_mean), np.array(layer.moving_variance)]
+    ours = keras.layers.BatchNormalization(momentum=0.9)
+    ours.build(x.shape)
+    filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(3, 0, 1, 2)
+    found = fold.normalize(ours, tf.constant(filled), tf.constant([1.0] * 6 + [0.0] * 2))
+    np.testing.assert_allclose(tf.transpose(found[:, :6], (1, 2, 3, 0)), expected, atol=1e-5)
+    np.testing.assert_allclose([ours.moving_mean, ours.moving_variance], averages, rtol=1e-5)
+
+
 def test_of_equal_places_the_first_has_the_gradient():
     model = plain(8, 1, "relu")
     flat = np.full((1, 8, 8, 3), 90, np.uint8)

@@ -16,7 +16,7 @@ from conftest import ROOT, stripes, write_params, write_pictures
 
 from stages import build, evaluate, preprocess, train
 from stages.lib import array, params, report
-from stages.lib.params import LOSSES, OPTIMIZERS
+from stages.lib.params import LOSSES
 from stages.lib.runtime import UserError
 
 
@@ -120,13 +120,12 @@ def test_advice_names_what_differs_from_what_works():
     )
 
 
-@pytest.mark.parametrize(
-    "changes", [{"optimizer": name} for name in OPTIMIZERS] + [{"loss": name} for name in LOSSES], ids=str
-)
-def test_each_optimizer_and_loss_trains(work, changes):
-    two = changes.get("loss") == "binary_crossentropy"
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_trains(work, loss):
+    # Each optimizer is held to Keras's numbers in test_trainer.py.
+    two = loss == "binary_crossentropy"
     write_pictures(work / "pictures", ("across", "along") if two else ("across", "along", "falling"), each=10)
-    write_params(epochs=3, repeats=1, learning_rate=0.003, image_size=24, **changes)
+    write_params(epochs=3, repeats=1, learning_rate=0.003, image_size=24, optimizer="adam", loss=loss)
     run_all()
     loss = pd.read_csv("reports/history.csv")["loss"]
     assert loss.iloc[-1] < loss.iloc[0]

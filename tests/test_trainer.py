@@ -24,6 +24,7 @@ RUNGS = {
     "adam": {"optimizer": "adam", "learning_rate": 0.001},
     "adamw": {"optimizer": "adamw", "learning_rate": 0.001},
     "mean squared error": {"loss": "mean_squared_error"},
+    "normalized": {"batch_normalization": True, "filters": 4, "learning_rate": 0.001},
 }
 
 
@@ -114,6 +115,27 @@ def test_a_trainer_that_starts_again_forgets_and_one_that_resumes_does_not(tmp_p
     trainer.resume(kept)
     assert three_epochs() == further
     assert further != once
+
+
+def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
+    p, architecture, weights = prepare(tmp_path, {"image_size": 32, "dropout": 0.5}, 4)
+    images, labels = pictures(20, 4)
+    folded = array.space_to_depth(images[:, ::3, ::3])
+    trainer = Trainer(p, architecture)
+
+    def epoch(seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
+        trainer.start(weights)
+        before = trainer.evaluate(folded, labels)
+        return before, trainer.epoch(folded, labels, np.arange(20), seed)
+
+    assert epoch(1) == epoch(1)
+    assert epoch(1)[1] != epoch(2)[1]
+    # What evaluates the pictures is the network without dropout.
+    plain = network.build(params.check(DEFAULTS | {"image_size": 32}), 4)
+    plain.load_weights(weights)
+    answers = network.probabilities(plain, images[:, ::3, ::3])
+    assert epoch(1)[0][1] == pytest.approx(np.mean(answers.argmax(axis=1) == labels))
+    assert epoch(1)[0][0] == pytest.approx(network.loss(p, answers, labels), abs=1e-5)
 
 
 def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):

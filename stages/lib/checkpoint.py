@@ -35,9 +35,9 @@ def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
     return folder
 
 
-def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows) -> None:
-    """Keep the arrays of `state` and the history `rows` of the finished epochs."""
-    finished = folder / f"repeat-{repeat}-epoch-{len(rows)}.npz"
+def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows, best: int) -> None:
+    """Keep the arrays of `state` and the history `rows` of the finished epochs, and those saved after epoch `best`."""
+    finished = _file(folder, repeat, len(rows))
     # The process id, because a worker that outlived its killed parent may still be writing.
     own = folder / f".{os.getpid()}-{finished.name}"
     try:
@@ -45,17 +45,29 @@ def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows) -> None
         own.replace(finished)
     finally:
         own.unlink(missing_ok=True)
-    (folder / f"repeat-{repeat}-epoch-{len(rows) - 1}.npz").unlink(missing_ok=True)
+    for epoch in _epochs(folder, repeat):
+        if epoch not in (best, len(rows)):
+            _file(folder, repeat, epoch).unlink(missing_ok=True)
 
 
 def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray], Rows] | None:
     """The state and the history after the last finished epoch of `repeat`, if there is one."""
-    states = folder.glob(f"repeat-{repeat}-epoch-*.npz")
-    path = max(states, key=lambda path: int(path.stem.rsplit("-", 1)[1]), default=None)
-    if path is None:
-        return None
-    with np.load(path, allow_pickle=False) as kept:
+    epochs = _epochs(folder, repeat)
+    return load(folder, repeat, max(epochs)) if epochs else None
+
+
+def load(folder: Path, repeat: int, epoch: int) -> tuple[list[np.ndarray], Rows]:
+    """The state and the history after `epoch`, which `save` has kept."""
+    with np.load(_file(folder, repeat, epoch), allow_pickle=False) as kept:
         return [kept[name] for name in kept.files if name != "rows"], json.loads(str(kept["rows"]))
+
+
+def _file(folder: Path, repeat: int, epoch: int) -> Path:
+    return folder / f"repeat-{repeat}-epoch-{epoch}.npz"
+
+
+def _epochs(folder: Path, repeat: int) -> list[int]:
+    return [int(path.stem.rsplit("-", 1)[1]) for path in folder.glob(f"repeat-{repeat}-epoch-*.npz")]
 
 
 def close_folder() -> None:

@@ -29,11 +29,15 @@ RISING = {
 SHIFTS = [(y, x) for y in (0, 1) for x in (0, 1)]  # a 2x2 window in the order in which pooling looks at it
 
 
-def forward(model: keras.Model, pictures: tf.Tensor) -> tf.Tensor:
+def forward(
+    model: keras.Model, pictures: tf.Tensor, weights: tf.Tensor | None = None, seed: tf.Tensor | None = None
+) -> tf.Tensor:
     """What the plain `model` of network.build gives for the same pictures.
 
     pictures: (n, 4C, H/2, W/2), any number type, as array.space_to_depth lays them out. Returns
     float32 (n, outputs). Call it inside tf.function(jit_compile=True): without XLA it is slow.
+    In training, weights: float32 (n,), 0 for a picture that only fills up the batch, which batch
+    normalization leaves out; seed: int32 (2,), from which dropout draws.
     """
     folded = tf.cast(tf.transpose(pictures, (1, 0, 2, 3)), tf.float32)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
@@ -43,11 +47,16 @@ def forward(model: keras.Model, pictures: tf.Tensor) -> tf.Tensor:
         convolution, activation, _ = layers[:3]
         layers = layers[3:]
         x = block(folded, convolution.kernel, convolution.bias, activation.activation)
+        if isinstance(layers[0], keras.layers.BatchNormalization):
+            x = normalize(layers.pop(0), x, weights)
         if isinstance(layers[0], keras.layers.Conv2D):
             folded = fold_pictures(x)
     x = tf.transpose(x, (1, 2, 3, 0))
-    for layer in layers:
-        x = layer(x)
+    for number, layer in enumerate(layers):
+        if isinstance(layer, keras.layers.Dropout):
+            x = x if seed is None else drop(x, layer.rate, seed + number)
+        else:
+            x = layer(x)
     return x
 
 
@@ -64,6 +73,30 @@ def block(folded: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, activation: ker
         x = activation(tf.transpose(groups, (0, 2, 1)) + bias)
         x = _first_largest(tf.transpose(x, (0, 2, 1)))
     return tf.reshape(x, (x.shape[0], n, height, width))
+
+
+def normalize(layer: keras.layers.BatchNormalization, x: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    """Batch normalization of (F, n, h, w) over all but F; in training, with `weights`, the averages move."""
+
+    def by_filter(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(values, (-1, 1, 1, 1))
+
+    if weights is None:
+        mean, variance = layer.moving_mean, layer.moving_variance
+    else:
+        share = weights[:, None, None] / (tf.reduce_sum(weights) * x.shape[2] * x.shape[3])
+        mean = tf.reduce_sum(x * share, (1, 2, 3))
+        variance = tf.reduce_sum((x - by_filter(mean)) ** 2 * share, (1, 2, 3))
+        for average, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            average.assign(average * layer.momentum + now * (1 - layer.momentum))
+    scale = layer.gamma * tf.math.rsqrt(variance + layer.epsilon)
+    return (x - by_filter(mean)) * by_filter(scale) + by_filter(layer.beta)
+
+
+def drop(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Dropout: each number is 0 with probability `rate`, else divided by 1 - rate. seed: int32 (2,)."""
+    kept = tf.random.stateless_uniform(x.shape, seed) >= rate
+    return tf.where(kept, x / (1 - rate), 0.0)
 
 
 def fold_kernel(kernel: tf.Tensor) -> tf.Tensor:

@@ -44,10 +44,16 @@ class Params:
     activation: str
     learning_rate: float
     depth: int
+    filters: int
     optimizer: str
+    batch_normalization: bool
+    dropout: float
+    flip: bool
+    shift: float
     loss: str
     batch_size: int
     epochs: int
+    patience: int
     seed: int
     repeats: int
     workers: int | str
@@ -156,6 +162,10 @@ def _number(low: float, high: float, *, above: bool = False) -> Check:
     return Check(accepts, f"allowed: a number {words}")
 
 
+def _flag() -> Check:
+    return Check(lambda value: type(value) is bool, "allowed: true or false")
+
+
 def _name(names: tuple[str, ...]) -> Check:
     return Check(lambda value: value in names, f"allowed: {', '.join(names)}", names)
 
@@ -172,10 +182,16 @@ CHECKS = {
     "activation": _name(ACTIVATIONS),
     "learning_rate": _number(0, 1000, above=True),
     "depth": _integer(1, 10),
+    "filters": _integer(1, 1024),
     "optimizer": _name(OPTIMIZERS),
+    "batch_normalization": _flag(),
+    "dropout": _number(0, 0.95),
+    "flip": _flag(),
+    "shift": _number(0, 0.5),
     "loss": _name(LOSSES),
     "batch_size": _integer(1, 100_000),
     "epochs": _integer(1, 100_000),
+    "patience": _integer(0, 100_000),
     "seed": _integer(0, 2**31 - 1),
     "repeats": _integer(1, 1000),
     "workers": Check(

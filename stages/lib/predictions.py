@@ -42,11 +42,11 @@ def macro_f1(counts: np.ndarray) -> float:
     return float(np.mean(np.where(sums > 0, 2 * right / np.maximum(sums, 1), 0.0)))
 
 
-def metrics(
-    counts: np.ndarray, loss: float, val_accuracy: float, val_accuracy_std: float, val_loss: float
-) -> dict[str, float | bool]:
+def metrics(counts: np.ndarray, loss: float, repeats: pd.DataFrame) -> dict[str, float | bool]:
     """metrics.json: flat, rounded, few.
 
+    counts: as `confusion` gives them; loss: of the test pictures; repeats: one row a repeat with val_accuracy and
+    val_loss, of which the mean is taken and, for accuracy, the standard deviation (n - 1; 0 for one repeat).
     accuracy_low and accuracy_high are the 95% Wilson score interval (Wilson 1927, JASA 22:209) of
     the accuracy on the test pictures. chance is the share of the largest class among them, which a
     model reaches that always names it; learned says whether the interval lies above it.
@@ -60,14 +60,29 @@ def metrics(
         "accuracy_high": interval.high,
         "loss": loss,
         "macro_f1": macro_f1(counts),
-        "val_accuracy": val_accuracy,
-        "val_accuracy_std": val_accuracy_std,
-        "val_loss": val_loss,
+        "val_accuracy": repeats["val_accuracy"].mean(),
+        "val_accuracy_std": repeats["val_accuracy"].std() if len(repeats) > 1 else 0.0,
+        "val_loss": repeats["val_loss"].mean(),
         "chance": chance,
     }
     return {name: round(float(value), DIGITS) for name, value in values.items()} | {
         "learned": bool(interval.low > chance)
     }
+
+
+def by_cell(predictions: pd.DataFrame, classes: Sequence[str], most: int) -> dict[tuple[int, int], list[int]]:
+    """For each cell (actual, predicted) of the confusion the rows of its predictions, most confident first.
+
+    At most `most` rows altogether, as many from each cell as far as they go; mistakes before right answers.
+    """
+    number = {name: index for index, name in enumerate(classes)}
+    cells: dict[tuple[int, int], list[int]] = {}
+    ordered = predictions.sort_values(["probability", "file"], ascending=[False, True], kind="stable")
+    for row, actual, predicted in zip(ordered.index, ordered["actual"], ordered["predicted"], strict=True):
+        cells.setdefault((number[actual], number[predicted]), []).append(int(row))
+    order = sorted(cells, key=lambda cell: (cell[0] == cell[1], cell))[:most]
+    each = most // max(len(order), 1)
+    return {cell: cells[cell][:each] for cell in order}
 
 
 def worst_mistakes(predictions: pd.DataFrame, count: int) -> list[int]:

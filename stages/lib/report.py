@@ -13,7 +13,8 @@ from PIL import Image
 from stages.lib import outputs
 from stages.lib.params import Params
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATES = Path(__file__).parent
+SIDE = 96  # pixels of a picture shown on a page
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,26 @@ class Alike:
     split: str
 
 
-def write(path: Path, **values: object) -> None:
-    """Fill the template with `values`. Everything is escaped, class and file names included."""
+def write(path: Path, template: str, **values: object) -> None:
+    """Fill a template of this folder with `values`. On a page everything is escaped, class and file names included."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
-    outputs.write_text(path, environment.get_template(TEMPLATE.name).render(values))
+    outputs.write_text(path, environment.get_template(template).render(values))
 
 
 def picture_source(image: np.ndarray) -> str:
-    """uint8 (h, w, 3) as a data: address holding a PNG."""
+    """uint8 (h, w, 3) as a data: address holding a JPEG of at most SIDE pixels a side: about 4 kB."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture = Image.fromarray(image)
+    picture.thumbnail((SIDE, SIDE))
+    picture.save(buffer, format="JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def figure_source(path: Path) -> str:

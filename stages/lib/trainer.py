@@ -6,14 +6,17 @@ filled up with pictures of weight 0, so that it needs no second one.
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from stages.lib import fold, network
+from stages.lib.augment import Augmented
 from stages.lib.network import tensorflow as tf
 from stages.lib.params import Params, loss_name
 
+Pictures = np.ndarray | Augmented
 EVALUATED_AT_ONCE = 50  # pictures; more do not fit the processor's cache
 
 
@@ -52,18 +55,29 @@ class Trainer:
         for variable, value in zip(self.model.weights + self.optimizer.variables, state, strict=True):
             variable.assign(value)
 
-    def epoch(self, pictures: np.ndarray, labels: np.ndarray, order: np.ndarray) -> tuple[float, float]:
-        """Train on all pictures once in the given order; mean loss and accuracy as they were on the way."""
-        return self._run(self._train, pictures, labels, order, self.batch_size)
+    def epoch(self, pictures: Pictures, labels: np.ndarray, order: np.ndarray, seed: int = 0) -> tuple[float, float]:
+        """Train on all pictures once in the given order; mean loss and accuracy as they were on the way.
+
+        seed: what dropout leaves out in this epoch.
+        """
+
+        def step(start: int, *batch: np.ndarray) -> None:
+            self._train(*batch, np.array([seed, start], np.int32))
+
+        return self._run(step, pictures, labels, order, self.batch_size)
 
     def evaluate(self, pictures: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Mean loss and accuracy."""
-        return self._run(self._evaluate, pictures, labels, np.arange(len(labels)), EVALUATED_AT_ONCE)
+
+        def step(start: int, *batch: np.ndarray) -> None:
+            self._evaluate(*batch)
+
+        return self._run(step, pictures, labels, np.arange(len(labels)), EVALUATED_AT_ONCE)
 
     def _run(
         self,
-        step: tf.types.experimental.PolymorphicFunction,
-        pictures: np.ndarray,
+        step: Callable[..., None],
+        pictures: Pictures,
         labels: np.ndarray,
         order: np.ndarray,
         size: int,
@@ -77,23 +91,23 @@ class Trainer:
             if missing:
                 weights[len(rows) :] = 0
                 rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
-            step(pictures[rows], targets[rows], weights)
+            step(start, pictures[rows], targets[rows], weights)
         loss, accuracy = self._totals.numpy() / len(order)
         return float(loss), float(accuracy)
 
-    def _train_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+    def _train_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            losses = self._add_up(pictures, targets, weights)
+            outputs = fold.forward(self.model, pictures, weights, seed)
+            losses = self._add_up(outputs, targets, weights)
             loss = tf.reduce_sum(losses) / tf.reduce_sum(weights)
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
 
     def _evaluate_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
-        self._add_up(pictures, targets, weights)
+        self._add_up(fold.forward(self.model, pictures), targets, weights)
 
-    def _add_up(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _add_up(self, outputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """The weighted loss of each picture; added to the totals, as are the correct answers."""
-        outputs = fold.forward(self.model, pictures)
         losses = self._losses(targets, outputs) * weights
         correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
         self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))
