@@ -13,15 +13,19 @@ endif
 # dvc.yaml calls plain `python`, which has to be the one of .venv.
 export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
+# make ladder: does each change of ladder.yaml really help? make ladder LADDER="--images data/mine.zip"
 # make bench: the speed comparison, in a virtual environment of its own; make bench BENCH=--quick to see that it runs
 # make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
-.PHONY: repro test verify fuzz bench lint format clean
+.PHONY: repro ladder test verify fuzz bench lint format clean
 
 repro: .venv/installed .git
 	dvc repro
 	@dvc metrics show
 	@echo "see reports/report.html"
+
+ladder: .venv/installed .git
+	python ladder.py $(LADDER)
 
 test: .venv/installed-dev .git lint
 	python -m pytest

@@ -50,6 +50,55 @@ def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
         _save(figure, path)
 
 
+def many_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
+    """Validation loss and accuracy of several settings over the epochs, mean and deviation over repeats."""
+    colours = plt.get_cmap("tab10").colors
+    epochs = [len(history) for history in histories.values()]
+    with plt.rc_context(STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
+        for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+            for number, (label, history) in enumerate(histories.items()):
+                # Ten colours, and then the same ones dashed.
+                style = {"color": colours[number % 10], "linestyle": "-" if number < 10 else "--"}
+                mean, deviation = history[f"val_{name}"], history[f"val_{name}_std"]
+                axes.plot(history["epoch"], mean, label=label, marker="o", markersize=3, **style)
+                axes.fill_between(
+                    history["epoch"], mean - deviation, mean + deviation, color=style["color"], alpha=0.12, lw=0
+                )
+            axes.set_title(f"Validation {name}", loc="left", fontsize=11)
+            if epochs and max(epochs) > 3 * min(epochs):
+                axes.set_xscale("log")  # short trainings beside long ones
+                ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= max(epochs)]
+                axes.set_xticks(ticks, [str(tick) for tick in ticks])
+                axes.minorticks_off()
+            else:
+                axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xlabel("epoch", labelpad=6)
+        panels[0].set_ylim(bottom=0)
+        panels[1].set_ylim(0, 1)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
+        _save(figure, path)
+
+
+def intervals(path: Path, values: dict[str, Sequence[float]], bounds: dict[str, tuple[float, float]]) -> None:
+    """Bars: the mean validation accuracy of each setting, its 95% interval, and a dot for each repeat."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(values)), layout="constrained")
+        for place, (name, numbers) in enumerate(values.items()):
+            mean = float(np.mean(numbers))
+            low, high = np.clip(bounds[name], 0, 1)
+            axes.barh(place, mean, color=TRAIN, alpha=0.35, height=0.7)
+            axes.plot([low, high], [place, place], color=TRAIN, lw=2.5, solid_capstyle="butt")
+            axes.plot(numbers, [place] * len(numbers), "o", color=VALIDATION, markersize=4, alpha=0.7)
+            axes.text(1.01, place, f"{mean:.3f}", va="center", fontsize=10)
+        axes.set_yticks(range(len(values)), list(values))
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("validation accuracy: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
+        _save(figure, path)
+
+
 def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
     """counts int (classes, classes), row = actual; each cell shows its share of the row and the number."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -1,0 +1,103 @@
+"""The ladder: does each change to the model really help? Every rung of ladder.yaml is a DVC experiment.
+
+    make ladder                                              all rungs on the pictures of params.yaml
+    python ladder.py --from baseline --only relu,deeper      some rungs, from another start
+    python ladder.py --images data/mine.zip --repeats 10     other pictures, more repeats
+    python ladder.py --search 20                             try 20 settings from ladder.yaml's search space
+
+Writes ladder.csv, ladder.md and ladder.html (a search: search.csv and search.md). What is finished is not run
+again: stop it when you like and start it anew. The workspace and params.yaml stay as they are.
+Exit codes: 0 all measured; 1 a mistake, or a setting that could not be trained (the others are still compared).
+"""
+
+import argparse
+import shlex
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+MARK = "ladder: "  # begins the message of every experiment made here; others are never replaced
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="start", metavar="RUNG", help="the rung to start from (the first one)")
+    parser.add_argument("--only", metavar="RUNG,RUNG", help="the rungs to climb after it (all that follow it)")
+    parser.add_argument("--images", metavar="PATH", help="other pictures than params.yaml names")
+    parser.add_argument("--repeats", type=int, metavar="N", help="models trained in each setting (as ladder.yaml says)")
+    parser.add_argument("--search", type=int, metavar="N", help="instead of climbing, try N settings")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("reports"), help="where to write (reports)")
+    parser.add_argument("--no-pictures", action="store_true", help="a page without pictures, to publish it")
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace) -> None:
+    from stages.lib import ladder_report, params, rungs, runtime, search
+
+    ladder = rungs.read()
+    searched = options.search is not None
+    if searched and options.search < 1:
+        raise runtime.UserError(f"--search is {options.search}; allowed: a whole number from 1")
+    repeats = ladder.search.repeats if searched and ladder.search else ladder.repeats
+    if options.repeats is not None:
+        repeats = options.repeats
+    base = params.check(asdict(params.read()) | {"repeats": repeats})
+    prefix, shown = "", base.images
+    if options.images:
+        # An experiment runs in a folder of its own, where only a path inside the project is the same. A path
+        # outside is of this machine alone, and is named by its last part in what is written.
+        path = Path(options.images)
+        outside = path.is_absolute() or ".." in path.parts
+        base = replace(base, images=str(path.resolve()) if outside else path.as_posix())
+        prefix, shown = f"{rungs.as_name(path.name)}-", path.name if outside else path.as_posix()
+    given = [shown if each == options.images else each for each in sys.argv[1:]]
+    about = {"images": shown, "command": shlex.join(["python", "ladder.py", *given])}
+
+    if searched:
+        measured = list(search.run(ladder, base, options.search, lambda setting: measure(setting, prefix)))
+        ladder_report.write_search(options.out, measured, **about)
+        page = options.out / "search.md"
+    else:
+        start = options.start or ladder.rungs[0].name
+        only = options.only.split(",") if options.only else ladder.after(start)
+        settings = rungs.climb(ladder, start, only, base)
+        print(f"{len(settings)} settings, {base.repeats} repeats each, on {about['images']}")
+        measured = [measure(setting, prefix) for setting in settings]
+        ladder_report.write(options.out, measured, ladder.worth, pictures=not options.no_pictures, **about)
+        page = options.out / "ladder.html"
+    print(f"see {page}")
+    failed = [each for each in measured if each.failure]
+    if failed:
+        sys.exit(f"error: {len(failed)} of {len(measured)} settings could not be trained: {failed[0].failure}")
+
+
+def measure(setting, prefix: str):
+    """Find the setting's experiment, or run it, and say what came of it."""
+    from stages.lib import experiments, ladder_report
+    from stages.lib.runtime import UserError
+
+    name = prefix + setting.name
+    experiment, found = experiments.find(name, setting.params, MARK), "finished before"
+    try:
+        if not experiment:
+            found = "run now"
+            experiment = experiments.run(name, setting.params, MARK + setting.name, show)
+        result = ladder_report.Measured(setting, experiment)
+        print(f"{name}: validation accuracy {result.spread} ({found})", flush=True)
+    except UserError as error:
+        result = ladder_report.Measured(setting, None, str(error))
+        print(f"{name}: {error}", flush=True)
+    return result
+
+
+def show(line: str) -> None:
+    """On a terminal, the training's own lines as they come, one over the other."""
+    if sys.stdout.isatty() and line.startswith("repeat "):
+        print(f"\r{line[:100]:100}\r", end="", flush=True)
+
+
+if __name__ == "__main__":
+    given = arguments()  # before the imports, so that --help answers at once
+    from stages.lib import runtime
+
+    runtime.run(lambda: main(given))

@@ -1,0 +1,82 @@
+"""Is one setting better than another? Paired differences over repeats, with an interval, and the words for it.
+
+Repeats with the same number share their seed and the pictures' split, so what differs between two
+settings is taken repeat by repeat. The interval is Student's for paired samples (scipy's ttest_rel).
+It speaks of other first weights and orders on the same pictures, not of other pictures.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+MOST_REPEATS = 10_000
+IMPROVED, UNCHANGED, WORSE, UNKNOWN = "improved", "no measurable change", "worse", "too few repeats to tell"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference over n repeats, its interval, and the standard deviation of a single one (n - 1)."""
+
+    mean: float
+    low: float
+    high: float
+    deviation: float
+    n: int
+
+
+def level(comparisons: int) -> float:
+    """The confidence of each of several intervals, so that all of them hold together with CONFIDENCE.
+
+    Bonferroni's correction (Dunn 1961, JASA 56:52).
+    """
+    return 1 - (1 - CONFIDENCE) / max(comparisons, 1)
+
+
+def paired(before: Sequence[float], after: Sequence[float], confidence: float) -> Difference:
+    """after - before, both with one number a repeat in the same order. One repeat has an endless interval."""
+    differences = np.subtract(after, before)
+    n, mean = len(differences), float(np.mean(differences))
+    if n < 2:
+        return Difference(mean, -math.inf, math.inf, math.nan, n)
+    deviation = float(np.std(differences, ddof=1))
+    if deviation < 1e-12:  # all repeats agree, as when neither setting learns anything
+        return Difference(mean, mean, mean, 0.0, n)
+    interval = stats.ttest_rel(after, before).confidence_interval(confidence)
+    return Difference(mean, float(interval.low), float(interval.high), deviation, n)
+
+
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
+    """The CONFIDENCE interval of the mean of independent values; a point where they are equal, endless for one."""
+    difference = paired(np.zeros(len(values)), values, CONFIDENCE)
+    return difference.low, difference.high
+
+
+def verdict(difference: Difference, worth: float) -> str:
+    """What the interval says of a number of which more is better.
+
+    worth: the smallest difference of interest. "No measurable change" means that the whole interval lies within
+    it (an equivalence test: Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), not that too little was measured.
+    """
+    if difference.low > 0:
+        return IMPROVED
+    if difference.high < 0:
+        return WORSE
+    return UNCHANGED if -worth <= difference.low and difference.high <= worth else UNKNOWN
+
+
+def repeats_needed(difference: Difference, worth: float, confidence: float) -> int | None:
+    """The repeats with which the interval would be short enough to tell, if mean and spread stay as they are.
+
+    Short enough: half of it is no longer than the difference or, if that is larger, than `worth`. None where one
+    repeat shows no spread, or where not even MOST_REPEATS would do.
+    """
+    if math.isnan(difference.deviation):
+        return None
+    enough = max(worth, abs(difference.mean))
+    n = np.arange(2, MOST_REPEATS + 1)
+    halves = stats.t.ppf((1 + confidence) / 2, n - 1) * difference.deviation / np.sqrt(n)
+    return int(n[np.argmax(halves <= enough)]) if halves[-1] <= enough else None

@@ -1,0 +1,190 @@
+"""DVC experiments: run one aside from the workspace, find it again, and read what it left.
+
+An experiment is a commit under refs/exps/ in git, with its parameters, results and dvc.lock, and its large
+outputs in DVC's cache. `dvc exp run --temp` works in a folder of its own: the workspace, params.yaml
+included, stays as it is, even if the process is killed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from stages.lib import outputs
+from stages.lib.params import FILE, Params, check
+from stages.lib.runtime import UserError
+
+SECONDS = Path(".dvc/tmp/experiment-seconds.json")  # how long each took here, by commit; no result, so not in git
+LOCK = "dvc.lock"
+PIPELINE = "dvc.yaml"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A finished experiment: its name and its commit."""
+
+    name: str
+    commit: str
+
+    def read(self, path: str) -> bytes:
+        """A file of the experiment that git keeps."""
+        return _git("show", f"{self.commit}:{path}")
+
+    def open_output(self, path: str):
+        """A file of the experiment that DVC keeps, opened for reading bytes."""
+        import dvc.api
+
+        return dvc.api.open(path, rev=self.commit, mode="rb")
+
+    def seconds(self) -> float | None:
+        """How long it took, if it was run here."""
+        return _seconds().get(self.commit)
+
+
+def find(name: str, params: Params, mark: str) -> Experiment | None:
+    """The experiment called `name` that `dvc repro` with these parameters would not change, if there is one.
+
+    mark: the first words of the commit message of those that may be taken or replaced. Raises UserError when the
+    name belongs to another one of the same baseline.
+    """
+    own = _reference(name)
+    lines = _git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps").decode().splitlines()
+    for line in sorted(lines):
+        reference, commit, subject = line.split(" ", 2)
+        if not reference.endswith(f"/{name}"):
+            continue
+        if not subject.startswith(mark):
+            if reference == own:
+                raise UserError(
+                    f"the experiment {name!r} is there already and was not made here; keep it under another name with "
+                    f"`dvc exp rename {name} NEW`, or drop it with `dvc exp remove {name}`"
+                )
+            continue
+        experiment = Experiment(name, commit)
+        if _is_up_to_date(experiment, params):
+            return experiment
+    return None
+
+
+def run(name: str, params: Params, message: str, listen: Callable[[str], None]) -> Experiment:
+    """Run the pipeline with these parameters as the experiment `name`, replacing one of that name.
+
+    listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
+    """
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name, "--message", message]
+    for key, value in asdict(params).items():
+        command += ["--set-param", f"{key}={_in_hydra(value)}"]
+    command += _copied(params.images)
+    # dvc.yaml calls plain `python`, which must be the one that runs this.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    begun = time.monotonic()
+    lines = []
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | {"PATH": path},
+    ) as process:
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                listen(lines[-1])
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise UserError(f"{name} failed: {_reason(lines)}")
+    commit = _git("rev-parse", _reference(name)).decode().strip()
+    outputs.write_json(SECONDS, _seconds() | {commit: round(time.monotonic() - begun, 1)})
+    return Experiment(name, commit)
+
+
+def _reference(name: str) -> str:
+    """Where git has the experiment `name` of the commit that the workspace is at."""
+    baseline = _git("rev-parse", "HEAD").decode().strip()
+    return f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"
+
+
+def _is_up_to_date(experiment: Experiment, params: Params) -> bool:
+    """Whether the experiment's dvc.lock fits the workspace's code and pictures, and its parameters are `params`."""
+    if experiment.read(PIPELINE) != Path(PIPELINE).read_bytes():
+        return False
+    try:
+        theirs = check(yaml.safe_load(experiment.read(FILE)), FILE)
+    except UserError:  # made with other keys
+        return False
+    if replace(theirs, workers=params.workers) != params:  # the number of processes changes no result
+        return False
+    stages = yaml.safe_load(experiment.read(LOCK))["stages"].values()
+    made = {out["path"] for stage in stages for out in stage["outs"]}
+    needed = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in made}
+    return all(_md5(path) == md5 for path, md5 in needed.items())
+
+
+def _md5(path: str) -> str | None:
+    """What DVC writes in dvc.lock for a file or a folder of the workspace; None if it is missing."""
+    if not Path(path).exists():
+        return None
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    from dvc.dependency.base import Dependency
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        return Dependency(None, path, repo=repo).get_hash().value
+
+
+def _copied(images: str) -> list[str]:
+    """Options that bring the pictures into the experiment's folder, where neither git nor DVC does."""
+    path = Path(images)
+    if path.is_absolute():
+        return []
+    lock = yaml.safe_load(Path(LOCK).read_text(encoding="utf-8")) if Path(LOCK).exists() else {"stages": {}}
+    outs = {out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
+    tracked = subprocess.run(["git", "ls-files", "--", images], capture_output=True, check=False)
+    with_dvc = any(Path(f"{each}.dvc").exists() for each in (path, *path.parents))
+    if path.as_posix() in outs or with_dvc or tracked.stdout:
+        return []
+    return ["--copy-paths", images]
+
+
+def _in_hydra(value: object) -> str:
+    """A value for `dvc exp run -S key=value`, in Hydra's grammar, in which a comma would mean a sweep."""
+    if isinstance(value, str) and not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """What a failed run said was the matter: our own last error, or else DVC's."""
+    for start in ("error: ", "ERROR: "):
+        for line in reversed(lines):
+            if line.startswith(start):
+                return line.removeprefix(start)
+    return lines[-1] if lines else "no word was said"
+
+
+def _seconds() -> dict[str, float]:
+    return json.loads(SECONDS.read_text(encoding="utf-8")) if SECONDS.exists() else {}
+
+
+def _git(*arguments: str) -> bytes:
+    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(
+            f"git {arguments[0]} failed ({said[-1] if said else done.returncode}); experiments need a git "
+            "repository with a first commit: git add -A && git commit -m start"
+        )
+    return done.stdout

@@ -1,0 +1,289 @@
+"""What came of a ladder: ladder.csv, ladder.md and ladder.html, and the words that they use."""
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import array, comparison, figures, history, report
+from stages.lib.comparison import IMPROVED, UNKNOWN, WORSE, Difference
+from stages.lib.experiments import Experiment
+from stages.lib.rungs import Setting
+
+FAILED, NOTHING = "could not be trained", "nothing to compare with"
+AGAIN = "search-best"  # the best trial of a search, measured again
+ANSWERS = {IMPROVED: "yes", WORSE: "no", comparison.UNCHANGED: "no", UNKNOWN: "not known yet"}
+NO_NUMBER = "\N{EN DASH}"
+SHOWN_CHANGES = 12  # pictures of mistakes fixed, and as many of mistakes made, a step
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A setting and its experiment; or, where it could not be trained, the reason."""
+
+    setting: Setting
+    experiment: Experiment | None
+    failure: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.setting.name
+
+    @cached_property
+    def repeats(self) -> pd.DataFrame:
+        """The row of reports/repeats.csv that counts for each repeat."""
+        return history.kept(self._csv(history.REPEATS))
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        return self._csv(history.HISTORY)
+
+    @cached_property
+    def validation(self) -> pd.DataFrame:
+        """The kept model's predictions for the validation pictures."""
+        return self._csv(Path("reports/validation.csv"), dtype={"file": str, "actual": str, "predicted": str})
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        return json.loads(self.experiment.read("reports/metrics.json"))
+
+    @property
+    def accuracy(self) -> float:
+        """The mean validation accuracy."""
+        return float(self.repeats["val_accuracy"].mean())
+
+    @property
+    def spread(self) -> str:
+        """The validation accuracy in words."""
+        if self.failure:
+            return NO_NUMBER
+        values = self.repeats["val_accuracy"]
+        return f"{values.mean():.3f} ± {values.std():.3f}" if len(values) > 1 else f"{values.mean():.3f}"
+
+    @property
+    def time(self) -> str:
+        """How long the experiment took here, in words."""
+        seconds = None if self.failure else self.experiment.seconds()
+        return f"{seconds:.0f} s" if seconds else "not run here"
+
+    def validation_images(self) -> np.ndarray:
+        """uint8 (n, size, size, 3) in the order of `validation`."""
+        path = array.files("validation")[0].as_posix()
+        with self.experiment.open_output(path) as file:
+            return np.load(io.BytesIO(file.read()), allow_pickle=False)
+
+    def _csv(self, path: Path, **options: object) -> pd.DataFrame:
+        return pd.read_csv(io.BytesIO(self.experiment.read(path.as_posix())), keep_default_na=False, **options)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A line of the tables: a setting beside the one it came from."""
+
+    table: str  # "ladder": with the rung before; "alone": with the first one
+    measured: Measured
+    before: Measured | None
+    accuracy: Difference | None
+    loss: Difference | None
+    verdict: str
+    needed: int | None
+
+    @property
+    def rung(self) -> str:
+        return self.measured.setting.rung.name
+
+    @property
+    def changes(self) -> str:
+        """The parameters that differ from the setting before, such as `depth 2 to 3`."""
+        if self.before is None:
+            return ""
+        old, new = asdict(self.before.setting.params), asdict(self.measured.setting.params)
+        return ", ".join(f"{key} {_text(old[key])} to {_text(new[key])}" for key in new if old[key] != new[key])
+
+    @property
+    def answer(self) -> str:
+        """Whether the claim holds on these pictures."""
+        return ANSWERS.get(self.verdict, "not known") if self.before else ""
+
+    @property
+    def accuracy_words(self) -> str:
+        return _words(self.accuracy)
+
+    @property
+    def loss_words(self) -> str:
+        return _words(self.loss)
+
+    @property
+    def words(self) -> str:
+        """The verdict, with what to do where it leaves the question open."""
+        if self.verdict != UNKNOWN:
+            return self.verdict
+        return f"{UNKNOWN}; about {self.needed:,} needed" if self.needed else f"{UNKNOWN}; try at least 5"
+
+
+def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
+    """The lines of both tables. Settings named before others are their `before`; the first has none."""
+    named = {each.name: each for each in measured}
+    pairs = [("ladder" if each.setting.rung.name == each.name else "alone", each) for each in measured]
+    if len(measured) > 1:  # the first change stands alone in the ladder already
+        pairs.insert(sum(table == "ladder" for table, _ in pairs), ("alone", measured[1]))
+    confidence = comparison.level(len(measured) - 1)
+    lines = []
+    for table, each in pairs:
+        before = named[each.setting.before] if each.setting.before else None
+        accuracy = loss = needed = None
+        verdict = FAILED if each.failure else NOTHING if before and before.failure else ""
+        if before and not verdict:
+            accuracy, loss = (
+                comparison.paired(before.repeats[name], each.repeats[name], confidence)
+                for name in ("val_accuracy", "val_loss")
+            )
+            verdict = comparison.verdict(accuracy, worth)
+            needed = comparison.repeats_needed(accuracy, worth, confidence)
+        lines.append(Compared(table, each, before, accuracy, loss, verdict, needed if verdict == UNKNOWN else None))
+    return lines
+
+
+def best(measured: Sequence[Measured]) -> Measured | None:
+    """The setting with the highest mean validation accuracy, the first of equal ones."""
+    trained = [each for each in measured if not each.failure]
+    return max(trained, key=lambda each: each.accuracy, default=None)
+
+
+def write(folder: Path, measured: Sequence[Measured], worth: float, images: str, command: str, pictures: bool) -> None:
+    """Write ladder.csv, ladder.md, ladder.html and the two figures into `folder`.
+
+    images: as they are to be called; pictures: whether the page may show them.
+    """
+    lines = compare(measured, worth)
+    trained = [each for each in measured if not each.failure]
+    history.write_table(folder / "ladder.csv", pd.DataFrame([_row(line) for line in lines]))
+    climbed = [line.measured for line in lines if line.table == "ladder" and not line.measured.failure]
+    curves, bars = folder / "ladder-curves.svg", folder / "ladder-accuracy.svg"
+    figures.many_curves(curves, {each.name: each.epochs for each in climbed})
+    figures.intervals(
+        bars,
+        {each.name: each.repeats["val_accuracy"].tolist() for each in trained},
+        {each.name: comparison.interval_of_mean(each.repeats["val_accuracy"]) for each in trained},
+    )
+    values = {
+        "images": images,
+        "command": command,
+        "lines": lines,
+        "ladder": [line for line in lines if line.table == "ladder"],
+        "alone": [line for line in lines if line.table == "alone"],
+        "best": best(measured),
+        "measured": trained,
+        "comparisons": len(measured) - 1,
+        "repeats": measured[0].setting.params.repeats,
+        "worth": worth,
+        "chance": trained[0].metrics["chance"] if trained else None,
+        "better": {IMPROVED: "better", WORSE: "worse"},
+        "names": [each.experiment.name for each in climbed],
+    }
+    report.write(folder / "ladder.md", "ladder.md.j2", **values)
+    report.write(
+        folder / "ladder.html",
+        "ladder.html.j2",
+        **values,
+        curves=report.figure_source(curves),
+        bars=report.figure_source(bars),
+        steps=[_step(line, pictures) for line in lines if line.accuracy and line.table == "ladder"],
+    )
+
+
+def write_search(folder: Path, measured: Sequence[Measured], images: str, command: str) -> None:
+    """Write search.csv, in the order of the trials, and search.md, the best first."""
+    trials = [each for each in measured if each.name != AGAIN]
+    rows = []
+    for each in measured:
+        row: dict[str, object] = {"name": each.name}
+        row |= {key: _text(asdict(each.setting.params)[key]) for key in each.setting.rung.changes}
+        for name in ("val_accuracy", "val_loss"):
+            row[name] = None if each.failure else each.repeats[name].mean()
+        rows.append(row | {"failure": each.failure})
+    history.write_table(folder / "search.csv", pd.DataFrame(rows))
+    report.write(
+        folder / "search.md",
+        "search.md.j2",
+        images=images,
+        command=command,
+        keys=list(measured[0].setting.rung.changes),
+        trials=sorted(trials, key=lambda each: (bool(each.failure), 0 if each.failure else -each.accuracy)),
+        again=next((each for each in measured if each.name == AGAIN and not each.failure), None),
+        start=measured[0].setting.before,
+        text=lambda each, key: _text(asdict(each.setting.params)[key]),
+    )
+
+
+def _row(line: Compared) -> dict[str, object]:
+    row: dict[str, object] = {
+        "table": line.table,
+        "rung": line.rung,
+        "compared_with": line.before.name if line.before else "",
+        "changes": line.changes,
+        "verdict": line.verdict,
+        "repeats": line.measured.setting.params.repeats,
+    }
+    for name in ("val_accuracy", "val_loss"):
+        numbers = None if line.measured.failure else line.measured.repeats[name]
+        row[name] = None if numbers is None else numbers.mean()
+        row[f"{name}_std"] = None if numbers is None or len(numbers) < 2 else numbers.std()
+    for name, difference in (("accuracy", line.accuracy), ("loss", line.loss)):
+        for part in ("mean", "low", "high"):
+            row[f"{name}_difference_{part}"] = getattr(difference, part) if difference else None
+    row["repeats_needed"] = "" if line.needed is None else str(line.needed)
+    return row
+
+
+def _step(line: Compared, pictures: bool) -> dict[str, object]:
+    """The validation pictures that only one of the kept models of a rung and of the rung before has right."""
+    old, new = line.before.validation, line.measured.validation
+    was, now = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
+    images = line.measured.validation_images() if pictures else None
+
+    def shown(rows: pd.Series) -> list[dict[str, object]]:
+        surest = new[rows].sort_values(["probability", "file"], ascending=[False, True], kind="stable")
+        return [
+            {
+                "source": report.picture_source(images[row]),
+                "file": new["file"][row],
+                "actual": new["actual"][row],
+                "was": old["predicted"][row],
+                "now": new["predicted"][row],
+            }
+            for row in surest.index[:SHOWN_CHANGES]
+        ]
+
+    fixed, made = ~was & now, was & ~now
+    return {
+        "line": line,
+        "fixed": int(fixed.sum()),
+        "made": int(made.sum()),
+        "both": int((~was & ~now).sum()),
+        "pictures": [("fixed", shown(fixed)), ("made", shown(made))] if pictures else [],
+    }
+
+
+def _words(difference: Difference | None) -> str:
+    if difference is None:
+        return NO_NUMBER
+    if math.isinf(difference.low):
+        return _signed(difference.mean)
+    return f"{_signed(difference.mean)} ({_signed(difference.low)} to {_signed(difference.high)})"
+
+
+def _signed(number: float) -> str:
+    """Such as +0.120, or 0.000, with a true minus sign."""
+    text = f"{number:+.3f}"
+    return "0.000" if text[1:] == "0.000" else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,78 @@
+"""Paired differences, their intervals, and the words for them."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from stages.lib import comparison
+from stages.lib.comparison import IMPROVED, UNCHANGED, UNKNOWN, WORSE, Difference
+
+
+def difference(low: float, high: float, deviation: float = 0.1, n: int = 5) -> Difference:
+    return Difference((low + high) / 2, low, high, deviation, n)
+
+
+def test_the_interval_by_hand():
+    before, after = [0.5, 0.6, 0.7], [0.6, 0.9, 0.8]  # differences 0.1, 0.3, 0.1
+    found = comparison.paired(before, after, 0.95)
+    half = 4.302653 * math.sqrt(((0.1 - 5 / 30) ** 2 * 2 + (0.3 - 5 / 30) ** 2) / 2) / math.sqrt(3)
+    assert found.mean == pytest.approx(5 / 30)
+    assert (found.low, found.high) == (pytest.approx(5 / 30 - half, abs=1e-6), pytest.approx(5 / 30 + half, abs=1e-6))
+    assert found.n == 3
+
+
+def test_pairing_takes_out_what_the_repeats_have_in_common():
+    seeds = np.random.default_rng(0).normal(0, 0.2, 8)  # some seeds are good for both
+    own = np.random.default_rng(1).normal(0, 0.01, 8)
+    assert comparison.paired(seeds, seeds + 0.05 + own, 0.95).low > 0
+    assert stats.ttest_ind(seeds, seeds + 0.05 + own).confidence_interval().low < 0
+
+
+def test_equal_repeats_are_a_point_and_one_repeat_is_endless():
+    assert comparison.paired([0.25] * 5, [0.25] * 5, 0.95) == Difference(0.0, 0.0, 0.0, 0.0, 5)
+    one = comparison.paired([0.2], [0.9], 0.95)
+    assert (one.low, one.high, one.n) == (-math.inf, math.inf, 1)
+    assert comparison.verdict(one, 0.02) == UNKNOWN
+    assert comparison.repeats_needed(one, 0.02, 0.95) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.001, 0.4, IMPROVED),
+        (-0.4, -0.001, WORSE),
+        (-0.02, 0.02, UNCHANGED),
+        (0, 0, UNCHANGED),
+        (-0.021, 0.01, UNKNOWN),
+        (0, 0.3, UNKNOWN),
+    ],
+)
+def test_the_words_follow_from_the_interval(low, high, words):
+    assert comparison.verdict(difference(low, high), worth=0.02) == words
+
+
+def test_the_repeats_needed_make_the_interval_short_enough_and_one_fewer_does_not():
+    found = comparison.repeats_needed(difference(-0.1, 0.14, deviation=0.1), 0.03, 0.99)  # mean 0.02, less than worth
+
+    def half(n: int) -> float:
+        return stats.t.ppf(0.995, n - 1) * 0.1 / math.sqrt(n)
+
+    assert half(found) <= 0.03 < half(found - 1)
+    larger = comparison.repeats_needed(difference(-0.1, 0.3, deviation=0.1), 0.03, 0.99)  # mean 0.1
+    assert half(larger) <= 0.1 < half(larger - 1)
+    assert comparison.repeats_needed(difference(-9, 9, deviation=50), 0.001, 0.99) is None
+
+
+def test_all_intervals_together_hold_as_often_as_they_promise():
+    generator = np.random.default_rng(0)
+    confidence = comparison.level(4)
+    assert confidence == pytest.approx(1 - 0.05 / 4)
+    together = 0
+    for _ in range(1000):
+        runs = generator.normal(0.5, 0.1, (5, 5))  # 5 settings that are all the same, 5 repeats
+        found = [comparison.paired(before, after, confidence) for before, after in itertools.pairwise(runs)]
+        together += all(each.low <= 0 <= each.high for each in found)
+    assert 940 <= together <= 990  # 95%, or a little more: Bonferroni's bound
