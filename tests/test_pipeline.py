@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,27 @@ def test_an_experiment_is_a_tracked_difference_of_parameters(clone):
     run(clone, "git", "reset", "-q", "--hard")
     run(clone, "dvc", "checkout", "--with-deps", "evaluate")
     assert metrics(clone) == before
+
+
+def test_a_sweep_is_queued_and_its_experiments_find_the_pictures(clone):
+    sweep = ("-S", "activation=relu,tanh", "-S", "learning_rate=0.02")
+    said = run(clone, "dvc", "exp", "run", "--queue", *sweep, "evaluate")
+    assert said.count("Queueing with overrides") == 2
+    run(clone, "dvc", "queue", "start")
+    until = time.monotonic() + 240
+    while "Queued" in (status := run(clone, "dvc", "queue", "status")) or "Running" in status:
+        assert time.monotonic() < until, status
+        time.sleep(1)
+    assert status.count("Success") == 2, status
+    table = json.loads(run(clone, "dvc", "exp", "show", "--json"))
+    swept = [each["revs"][0]["data"] for each in table[1]["experiments"]]
+    found = {
+        (data["params"]["params.yaml"]["data"]["activation"], data["params"]["params.yaml"]["data"]["learning_rate"])
+        for data in swept
+        if data["metrics"]["reports/metrics.json"]["data"]["val_accuracy"] > 0
+    }
+    assert {("relu", 0.02), ("tanh", 0.02)} <= found
+    assert not run(clone, "git", "status", "--porcelain")
 
 
 def test_other_pictures_are_one_parameter_away(clone):
