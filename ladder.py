@@ -16,6 +16,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+TARGET = "evaluate"  # the stage up to which an experiment runs: what is compared needs no exported files
 MARK = "ladder: "  # begins the message of every experiment made here; others are never replaced
 
 
@@ -81,7 +82,7 @@ def measure(setting, prefix: str):
     try:
         if not experiment:
             found = "run now"
-            experiment = experiments.run(name, setting.params, MARK + setting.name, show)
+            experiment = experiments.run(name, setting.params, TARGET, MARK + setting.name, show)
         result = ladder_report.Measured(setting, experiment)
         print(f"{name}: validation accuracy {result.spread} ({found})", flush=True)
     except UserError as error:

@@ -18,7 +18,7 @@ from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 import pandas as pd
 
-from stages.lib import array, figures, history, network, outputs, params, predictions, report
+from stages.lib import array, calibration, figures, history, network, occlusion, outputs, params, predictions, report
 
 DATA = Path("reports/data.json")
 MODEL = Path("models/model.keras")
@@ -29,6 +29,7 @@ FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
 SHOWN_MISTAKES = 24
 SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table together; about 1 MB
+SHOWN_REASONS = 4  # heat maps of right answers, and as many of mistakes
 SHOWN_GROUPS = 8  # groups of pictures that look the same
 SHOWN_TOGETHER = 4  # pictures of such a group
 
@@ -46,18 +47,29 @@ def main() -> None:
         files = [row["file"] for row in pictures[split]]
         return arrays, probabilities, predictions.table(files, arrays.labels, probabilities, classes)
 
-    history.write_table(VALIDATION, predict("validation")[2])
+    validation, guesses, validation_table = predict("validation")
+    history.write_table(VALIDATION, validation_table)
     test, probabilities, table = predict("test")
     loss = network.loss(p, probabilities, test.labels)
+    temperature = calibration.fit_temperature(guesses, validation.labels)
+    plain = calibration.bins(probabilities, test.labels)
+    scaled = calibration.bins(calibration.scale(probabilities, temperature), test.labels)
+    calibrated = {
+        "calibration_error": calibration.expected_error(plain),
+        "calibration_error_scaled": calibration.expected_error(scaled),
+        "temperature": temperature,
+    }
     counts = predictions.confusion(table["actual"], table["predicted"], classes)
     epochs = pd.read_csv(history.HISTORY)
-    metrics = predictions.metrics(counts, loss, history.kept(pd.read_csv(history.REPEATS)))
+    metrics = predictions.metrics(counts, loss, history.kept(pd.read_csv(history.REPEATS)), calibrated)
     outputs.write_json(METRICS, metrics)
     history.write_table(PREDICTIONS, table)
 
     worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
-    draw(epochs, counts, classes, table, test.images, worst, p.repeats)
-    write_report(p, data, metrics, counts, table, test.images, worst, look_alikes(pictures))
+    reliability = {"as trained": plain, f"with temperature {temperature:.2f}": scaled}
+    draw(epochs, counts, classes, table, test.images, worst, p.repeats, reliability)
+    reasons = heat_maps(model, table, test.images, worst)
+    write_report(p, data, metrics, counts, table, test.images, worst, look_alikes(pictures), reasons)
     say(p, metrics, len(table))
 
 
@@ -69,13 +81,15 @@ def draw(
     images: np.ndarray,
     worst: list[int],
     repeats: int,
+    reliability: dict[str, list[calibration.Bin]],
 ) -> None:
-    """reports/figures/: loss.svg, accuracy.svg, confusion.svg, mistakes.svg."""
+    """reports/figures/: loss.svg, accuracy.svg, confusion.svg, reliability.svg, mistakes.svg."""
     with outputs.aside(FIGURES) as folder:
         folder.mkdir()
         figures.curves(folder / "loss.svg", epochs, "loss", repeats)
         figures.curves(folder / "accuracy.svg", epochs, "accuracy", repeats)
         figures.confusion(folder / "confusion.svg", counts, classes)
+        figures.reliability(folder / "reliability.svg", reliability)
         shown = worst[:12]
         captions = [
             f"{row.predicted} {row.probability:.0%}\nis {row.actual}"
@@ -105,6 +119,30 @@ def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.A
     ]
 
 
+def heat_maps(
+    model: network.keras.Model, table: pd.DataFrame, images: np.ndarray, worst: list[int]
+) -> list[tuple[str, report.Shown]]:
+    """(source of the heat map, picture) for some of the surest right answers, one a class, and some mistakes."""
+
+    def heat(image: np.ndarray) -> np.ndarray:
+        return occlusion.heat(lambda some: network.probabilities(model, some), image)
+
+    right = table[table["actual"] == table["predicted"]].sort_values(["probability", "file"], ascending=[False, True])
+    rows = [*right.drop_duplicates("predicted").index[:SHOWN_REASONS], *worst[:SHOWN_REASONS]]
+    return [
+        (
+            report.picture_source(occlusion.overlay(images[row], heat(images[row]))),
+            shown_picture(table, images, row),
+        )
+        for row in rows
+    ]
+
+
+def shown_picture(table: pd.DataFrame, images: np.ndarray, row: int) -> report.Shown:
+    columns = ["file", "actual", "predicted", "probability"]
+    return report.Shown(report.picture_source(images[row]), *table.loc[row, columns])
+
+
 def write_report(
     p: params.Params,
     data: dict,
@@ -114,15 +152,11 @@ def write_report(
     images: np.ndarray,
     worst: list[int],
     alike: list[list[report.Alike]],
+    reasons: list[tuple[str, report.Shown]],
 ) -> None:
     classes = data["classes"]
     totals = counts.sum(axis=1)
     in_cells = predictions.by_cell(table, classes, SHOWN_IN_CELLS)
-
-    def shown(row: int) -> report.Shown:
-        return report.Shown(
-            report.picture_source(images[row]), *table.loc[row, ["file", "actual", "predicted", "probability"]]
-        )
 
     def cell(row: int, column: int, total: int) -> dict[str, object]:
         right = row == column
@@ -131,7 +165,7 @@ def write_report(
             "title": f"{classes[row]}, {'recognized' if right else f'taken for {classes[column]}'}",
             "count": int(counts[row, column]),
             "share": counts[row, column] / max(total, 1),
-            "shown": [shown(index) for index in in_cells.get((row, column), [])],
+            "shown": [shown_picture(table, images, index) for index in in_cells.get((row, column), [])],
         }
 
     tries = report.advice(p)
@@ -149,8 +183,9 @@ def write_report(
             {"total": total, "cells": [cell(row, column, total) for column in range(len(classes))]}
             for row, total in enumerate(totals.tolist())
         ],
-        figures={name: report.figure_source(FIGURES / f"{name}.svg") for name in ("loss", "accuracy")},
-        mistakes=[shown(row) for row in worst],
+        figures={name: report.figure_source(FIGURES / f"{name}.svg") for name in ("loss", "accuracy", "reliability")},
+        mistakes=[shown_picture(table, images, row) for row in worst],
+        reasons=reasons,
         alike=alike,
         tries=tries,
         try_command=report.command(tries),

@@ -16,7 +16,7 @@ import numpy as np
 
 from stages.lib import array, check, duplicates, outputs, params, source, split, workers
 from stages.lib.archive import Container
-from stages.lib.decode import MAX_BYTES, Unusable, decode
+from stages.lib.decode import Unusable
 
 DATA = Path("reports/data.json")
 REJECTED = Path("reports/rejected.csv")
@@ -117,15 +117,9 @@ def read_one(
     container: Container, picture: source.Picture, rows: np.ndarray, row: int, seed: int
 ) -> dict | check.Rejected:
     try:
-        if picture.entry.size > MAX_BYTES:
-            raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
-        data = container.read(picture.entry)
-        image, facts = decode(source.image_file(picture, data), rows.shape[1])
+        data, image, facts = source.load(container, picture, rows.shape[1])
     except Unusable as unusable:
         return check.Rejected(picture.file, picture.label, unusable.reason, unusable.advice)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
-        return check.Rejected(picture.file, picture.label, reason, "check that the file is there and readable")
     rows[row] = image
     return {
         "row": row,

@@ -52,7 +52,7 @@ STAGE = """
 """
 PIPELINE = """
     stages:
-      all:
+      evaluate:
         cmd: python stage.py
         deps: [stage.py, "${images}"]
         params: [{params.yaml: }]

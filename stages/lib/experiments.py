@@ -74,15 +74,15 @@ def find(name: str, params: Params, mark: str) -> Experiment | None:
     return None
 
 
-def run(name: str, params: Params, message: str, listen: Callable[[str], None]) -> Experiment:
-    """Run the pipeline with these parameters as the experiment `name`, replacing one of that name.
+def run(name: str, params: Params, target: str, message: str, listen: Callable[[str], None]) -> Experiment:
+    """Run the pipeline up to the stage `target` with these parameters as the experiment `name`, replacing an older one.
 
     listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
     """
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name, "--message", message]
     for key, value in asdict(params).items():
         command += ["--set-param", f"{key}={_in_hydra(value)}"]
-    command += _copied(params.images)
+    command += [*_copied(params.images), target]
     # dvc.yaml calls plain `python`, which must be the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     begun = time.monotonic()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import outputs
+from stages.lib.calibration import Bin
 
 TRAIN, VALIDATION = "#1f77b4", "#d95f02"  # told apart in grey and by colour-blind readers
 STYLE = {
@@ -96,6 +97,24 @@ def intervals(path: Path, values: dict[str, Sequence[float]], bounds: dict[str, 
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("validation accuracy: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
+        _save(figure, path)
+
+
+def reliability(path: Path, bins: dict[str, Sequence[Bin]]) -> None:
+    """The share of right answers over the probability that was given, for each named list of bins."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+        axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="what it should be")
+        most = max(each.count for some in bins.values() for each in some)
+        for (label, some), colour in zip(bins.items(), (TRAIN, VALIDATION), strict=False):
+            x, y = [each.confidence for each in some], [each.accuracy for each in some]
+            axes.plot(x, y, color=colour, label=label)
+            axes.scatter(x, y, [12 + 120 * each.count / most for each in some], color=colour, alpha=0.6)
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.set_xlabel("probability of the class that is named", labelpad=6)
+        axes.set_ylabel("share of right answers", labelpad=10)
+        axes.set_title("Is 0.9 right 9 times of 10? (larger dots: more test pictures)", loc="left", fontsize=11)
+        axes.legend(loc="upper left")
         _save(figure, path)
 
 

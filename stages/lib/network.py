@@ -80,8 +80,12 @@ def targets(labels: np.ndarray, outputs_: int) -> np.ndarray:
 
 def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
     """The probability of each class: uint8 (n, size, size, 3) to float32 (n, classes)."""
-    result = model.predict(images, batch_size=batch_size, verbose=0)
-    return np.hstack([1 - result, result]) if result.shape[1] == 1 else result
+    return of_classes(model.predict(images, batch_size=batch_size, verbose=0))
+
+
+def of_classes(outputs_: np.ndarray) -> np.ndarray:
+    """The network's outputs (n, outputs) as (n, classes): a sigmoid unit's p is that of the second of two classes."""
+    return np.hstack([1 - outputs_, outputs_]) if outputs_.shape[1] == 1 else outputs_
 
 
 def loss(params: Params, probabilities_: np.ndarray, labels: np.ndarray) -> float:
@@ -130,8 +134,7 @@ def save(model: keras.Model, path: Path) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(entries):
             archive.writestr(zipfile.ZipInfo(name), entries[name])  # its date is 1980-01-01
-    with outputs.aside(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    outputs.write_bytes(path, buffer.getvalue())
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -139,8 +142,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
     Keras's own save_weights writes through HDF5, which ends the process (SIGSEGV) when the disk is full.
     """
-    with outputs.aside(path) as temporary:
-        temporary.write_bytes(_entries(model)["model.weights.h5"])
+    outputs.write_bytes(path, _entries(model)["model.weights.h5"])
 
 
 def _entries(model: keras.Model) -> dict[str, bytes]:

@@ -39,6 +39,12 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content`."""
+    with aside(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table of text as CSV."""
     text = io.StringIO()

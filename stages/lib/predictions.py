@@ -42,11 +42,14 @@ def macro_f1(counts: np.ndarray) -> float:
     return float(np.mean(np.where(sums > 0, 2 * right / np.maximum(sums, 1), 0.0)))
 
 
-def metrics(counts: np.ndarray, loss: float, repeats: pd.DataFrame) -> dict[str, float | bool]:
+def metrics(
+    counts: np.ndarray, loss: float, repeats: pd.DataFrame, calibrated: dict[str, float]
+) -> dict[str, float | bool]:
     """metrics.json: flat, rounded, few.
 
     counts: as `confusion` gives them; loss: of the test pictures; repeats: one row a repeat with val_accuracy and
-    val_loss, of which the mean is taken and, for accuracy, the standard deviation (n - 1; 0 for one repeat).
+    val_loss, of which the mean is taken and, for accuracy, the standard deviation (n - 1; 0 for one repeat);
+    calibrated: more measures, taken as they are.
     accuracy_low and accuracy_high are the 95% Wilson score interval (Wilson 1927, JASA 22:209) of
     the accuracy on the test pictures. chance is the share of the largest class among them, which a
     model reaches that always names it; learned says whether the interval lies above it.
@@ -64,6 +67,7 @@ def metrics(counts: np.ndarray, loss: float, repeats: pd.DataFrame) -> dict[str,
         "val_accuracy_std": repeats["val_accuracy"].std() if len(repeats) > 1 else 0.0,
         "val_loss": repeats["val_loss"].mean(),
         "chance": chance,
+        **calibrated,
     }
     return {name: round(float(value), DIGITS) for name, value in values.items()} | {
         "learned": bool(interval.low > chance)

@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stages.lib import manifest
 from stages.lib.archive import Container, Entry, Folder, open_container
+from stages.lib.decode import MAX_BYTES, Unusable, decode
 from stages.lib.runtime import UserError
 
 STL10_PICTURE = (3, 96, 96)  # bytes of one picture: channels, columns, rows ("column-major order")
@@ -57,6 +60,34 @@ def find(images: str) -> Source:
     pictures.sort(key=lambda picture: picture.file)
     empty = _empty_folders(path, pictures) if path.is_dir() else []
     return Source(container, pictures, len(files) - len(pictures), empty)
+
+
+def find_unlabelled(path: str) -> tuple[Container, list[Picture]]:
+    """Every file at `path` but litter, as pictures without a class: one file, a folder, or an archive.
+
+    Raises UserError where there is nothing.
+    """
+    if Path(path).is_file() and not path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")):
+        container: Container = Folder(Path(path).parent)
+        entries = [Entry(Path(path).name, 0, Path(path).stat().st_size)]
+    else:
+        container = open_container(Path(path))
+        entries = [entry for entry in container.entries() if not _litter(entry.name)]
+    if not entries:
+        raise UserError(f"{path} holds no files; expected a picture, a folder of pictures, .zip, .tar or .tar.gz")
+    return container, [Picture(printable(entry.name), "", entry) for entry in entries]
+
+
+def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.ndarray, dict[str, object]]:
+    """The picture's bytes, its pixels uint8 (size, size, 3), and facts of decode.decode. Raises Unusable."""
+    if picture.entry.size > MAX_BYTES:
+        raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
+    try:
+        data = container.read(picture.entry)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        raise Unusable(reason, "check that the file is there and readable") from None
+    return data, *decode(image_file(picture, data), size)
 
 
 def class_names(pictures: Iterable[Picture]) -> list[str]:

@@ -1,0 +1,47 @@
+"""Why that class? Cover a part of the picture at a time and see how far its probability falls.
+
+Zeiler and Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.2.
+It needs no gradients, so it works on any exported network.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+PATCHES = 6  # covered squares beside each other along a side
+STEPS = 12  # places along a side, so that they overlap
+COLOUR = (255, 80, 0)  # of what speaks for the class, on a grey picture
+
+
+def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
+    """How much each pixel speaks for the class that is named: float (size, size), 0 to 1.
+
+    image: uint8 (size, size, 3); probabilities: uint8 (n, size, size, 3) to (n, classes). A pixel's number is the
+    mean fall of the class's probability over the squares that cover it, in parts of the largest; what speaks
+    against the class counts 0.
+    """
+    size = len(image)
+    side = max(size // PATCHES, 1)
+    starts = sorted({round(start) for start in np.linspace(0, size - side, STEPS)})
+    places = [(y, x) for y in starts for x in starts]
+    covered = np.repeat(image[None], len(places) + 1, axis=0)
+    grey = image.mean(axis=(0, 1)).astype(np.uint8)
+    for number, (y, x) in enumerate(places):
+        covered[number, y : y + side, x : x + side] = grey
+    answers = probabilities(covered)  # the last one is the whole picture
+    named = answers[-1].argmax()
+    falls = answers[-1, named] - answers[:-1, named]
+    total, count = np.zeros((size, size)), np.zeros((size, size))
+    for (y, x), fall in zip(places, falls, strict=True):
+        total[y : y + side, x : x + side] += fall
+        count[y : y + side, x : x + side] += 1
+    result = np.clip(total / np.maximum(count, 1), 0, None)
+    return result / max(result.max(), 1e-12) if result.max() > 1e-6 else np.zeros_like(result)
+
+
+def overlay(image: np.ndarray, heat_: np.ndarray) -> np.ndarray:
+    """The picture in grey with its heat in colour: uint8 (size, size, 3)."""
+    grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float64)[..., None].repeat(3, axis=2)
+    share = 0.75 * heat_[..., None]
+    return np.rint(grey * (1 - share) + np.array(COLOUR) * share).astype(np.uint8)
