@@ -20,7 +20,7 @@ def test_macro_f1_by_hand():
 
 
 def test_metrics_are_flat_rounded_and_hold_the_wilson_interval():
-    metrics = predictions.metrics(COUNTS, 0.51234567, REPEATS)
+    metrics = predictions.metrics(COUNTS, 0.51234567, REPEATS, {"temperature": 1.23456})
     # Wilson's interval for 22 of 30, written out from its formula.
     n, p, z = 30, 22 / 30, 1.959964
     centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -29,10 +29,11 @@ def test_metrics_are_flat_rounded_and_hold_the_wilson_interval():
     assert (metrics["accuracy"], metrics["loss"], metrics["chance"]) == (0.7333, 0.5123, 0.3333)
     assert metrics["learned"] is True
     assert (metrics["val_accuracy"], metrics["val_accuracy_std"], metrics["val_loss"]) == (0.7, 0.1414, 0.6)
+    assert metrics["temperature"] == 1.2346
 
 
 def test_a_model_that_names_one_class_has_not_learned():
-    metrics = predictions.metrics(np.array([[50, 0], [50, 0]]), 0.7, REPEATS[:1])
+    metrics = predictions.metrics(np.array([[50, 0], [50, 0]]), 0.7, REPEATS[:1], {})
     assert (metrics["accuracy"], metrics["chance"], metrics["learned"]) == (0.5, 0.5, False)
     assert metrics["val_accuracy_std"] == 0
 

@@ -6,7 +6,7 @@ each, and a folder per class.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,20 +62,21 @@ def find(images: str) -> Source:
     return Source(container, pictures, len(files) - len(pictures), empty)
 
 
-def find_unlabelled(path: str) -> tuple[Container, list[Picture]]:
-    """Every file at `path` but litter, as pictures without a class: one file, a folder, or an archive.
+def each_unlabelled(path: str) -> Iterator[tuple[Container, Picture]]:
+    """Every file at `path` but litter, as a picture without a class: one file, or those of a folder or archive.
 
-    Raises UserError where there is nothing.
+    One file is called by its path, the others by their place in the folder or archive. Raises UserError where there is nothing.
     """
     if Path(path).is_file() and not path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")):
-        container: Container = Folder(Path(path).parent)
-        entries = [Entry(Path(path).name, 0, Path(path).stat().st_size)]
-    else:
-        container = open_container(Path(path))
-        entries = [entry for entry in container.entries() if not _litter(entry.name)]
+        entry = Entry(Path(path).name, 0, Path(path).stat().st_size)
+        yield Folder(Path(path).parent), Picture(printable(path), "", entry)
+        return
+    container = open_container(Path(path))
+    entries = [entry for entry in container.entries() if not _litter(entry.name)]
     if not entries:
         raise UserError(f"{path} holds no files; expected a picture, a folder of pictures, .zip, .tar or .tar.gz")
-    return container, [Picture(printable(entry.name), "", entry) for entry in entries]
+    for entry in entries:
+        yield container, Picture(printable(entry.name), "", entry)
 
 
 def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.ndarray, dict[str, object]]:

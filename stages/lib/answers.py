@@ -1,0 +1,169 @@
+"""What the model says of pictures: rows for people, for programs, and for competitions."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stages.lib import occlusion, outputs
+from stages.lib.inference import Classifier
+from stages.lib.params import nearest
+from stages.lib.runtime import UserError
+
+Read = tuple[str, np.ndarray | None, str]  # a file's name, its pixels, or the reason why there are none
+WIDTH = 40  # of a file name on the terminal
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture's classes with their probabilities, most probable first; or the reason why there are none."""
+
+    file: str
+    classes: list[tuple[str, float]]
+    reason: str = ""
+
+
+def answer(classifier: Classifier, batch: Sequence[Read]) -> list[Row]:
+    """A row for each picture of `batch`, in order."""
+    images = [pixels for _, pixels, _ in batch if pixels is not None]
+    probabilities = iter(classifier.probabilities(np.array(images)) if images else [])
+    rows = []
+    for file, pixels, reason in batch:
+        if pixels is None:
+            rows.append(Row(file, [], reason))
+            continue
+        numbers = next(probabilities)
+        order = np.argsort(-numbers, kind="stable")
+        rows.append(Row(file, [(classifier.classes[index], float(numbers[index])) for index in order]))
+    return rows
+
+
+def as_text(rows: Sequence[Row], top: int) -> str:
+    """A table for the terminal, and a last line that counts what could not be used."""
+    width = min(max([len(_short(row.file)) for row in rows], default=0), WIDTH)
+    lines = [
+        f"{_short(row.file):{width}}  " + ("  ".join(f"{name} {p:.3f}" for name, p in row.classes[:top]) or row.reason)
+        for row in rows
+    ]
+    unusable = sum(bool(row.reason) for row in rows)
+    if unusable:
+        lines.append(f"{unusable} of {len(rows)} could not be used")
+    return "\n".join(lines)
+
+
+def write_csv(path: Path, rows: Sequence[Row], top: int) -> None:
+    """file, class, probability, class_2, probability_2, ..., reason."""
+    names = [name for n in range(1, top + 1) for name in (f"class_{n}", f"probability_{n}")]
+    names[:2] = ["class", "probability"]
+    lines = []
+    for row in rows:
+        cells = [cell for name, p in row.classes[:top] for cell in (name, f"{p:.6f}")]
+        lines.append([row.file, *cells, *[""] * (2 * top - len(cells)), row.reason])
+    outputs.write_csv(path, ["file", *names, "reason"], lines)
+
+
+def explain(folder: Path, classifier: Classifier, batch: Sequence[Read], before: int) -> None:
+    """Write NUMBER-name.png for each picture: as the network sees it, and its heat map beside it.
+
+    before: how many pictures came before the batch; the numbers count all.
+    """
+    for number, (file, pixels, _) in enumerate(batch, start=before + 1):
+        if pixels is None:
+            continue
+        pair = np.hstack([pixels, occlusion.overlay(pixels, occlusion.heat(classifier.probabilities, pixels))])
+        name = re.sub(r"[^\w.-]+", "_", Path(file).stem)[:60]
+        buffer = io.BytesIO()
+        Image.fromarray(pair).resize((768, 384), Image.Resampling.BICUBIC).save(buffer, format="PNG")
+        outputs.write_bytes(folder / f"{number:05d}-{name}.png", buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a submission is written."""
+
+    delimiter: str
+    header: list[str]
+    sample: list[str] | None  # the names that it must have, in order
+    fallback: str | None
+
+    @classmethod
+    def of(
+        cls, path: Path | None, header: str | None, sample: Path | None, fallback: str | None, classes: Sequence[str]
+    ) -> "Form | None":
+        """The form of the file `path`, checked before any picture is read. Raises UserError."""
+        if path is None:
+            for option, value in (("--header", header), ("--sample", sample), ("--fallback", fallback)):
+                if value is not None:
+                    raise UserError(f"{option} is for a submission; name its file with --submission")
+            return None
+        delimiter = {".tsv": "\t", ".csv": ","}.get(path.suffix.lower())
+        if delimiter is None:
+            raise UserError(f"--submission is {path}; allowed: a name that ends with .tsv or .csv")
+        names = header.split(",") if header else []
+        if header and len(names) != 2:
+            raise UserError(f"--header is {header!r}; allowed: two names with a comma between, such as id,label")
+        if fallback is not None and fallback not in classes:
+            raise UserError(f"--fallback is {fallback!r}, which is no class; {nearest(fallback, list(classes))}")
+        return cls(delimiter, names, _sample(sample, names) if sample else None, fallback)
+
+    def write(self, path: Path, rows: Sequence[Row]) -> None:
+        """Write name and class of every picture, in the sample's order. Raises UserError unless it is complete."""
+        named = self._by_name(rows)
+        wanted = list(named) if self.sample is None else self.sample
+        missing = [name for name in wanted if name not in named]
+        if missing:
+            raise UserError(f"the sample names {len(missing)} pictures that are not there, first {missing[0]!r}")
+        if len(named) > len(wanted):
+            extra = sorted(set(named) - set(wanted))[0]
+            raise UserError(
+                f"{len(named) - len(wanted)} pictures are not in the sample, first {extra!r}; leave them out"
+            )
+        unusable = [named[name] for name in wanted if named[name].reason]
+        if unusable and self.fallback is None:
+            raise UserError(
+                f"{len(unusable)} pictures could not be used, first {unusable[0].file!r} ({unusable[0].reason}); mend "
+                "them, or say with --fallback CLASS what to write for them"
+            )
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
+        writer.writerows([self.header] if self.header else [])
+        writer.writerows((name, named[name].classes[0][0] if named[name].classes else self.fallback) for name in wanted)
+        outputs.write_text(path, text.getvalue())
+
+    def _by_name(self, rows: Sequence[Row]) -> dict[str, Row]:
+        """The rows by the name under which a submission has them: as the sample has it, or the shortest unique one."""
+        for shorten in (lambda file: file, lambda file: Path(file).name, lambda file: Path(file).stem):
+            named = {shorten(row.file): row for row in rows}
+            if self.sample is not None and set(named) & set(self.sample):
+                break
+        else:
+            named = {Path(row.file).name: row for row in rows}
+            if len(named) < len(rows):
+                named = {row.file: row for row in rows}
+        if len(named) < len(rows):
+            raise UserError(
+                "two pictures have the same name; a submission cannot tell them apart: give one folder only"
+            )
+        return named
+
+
+def _sample(path: Path, header: Sequence[str]) -> list[str]:
+    """The names in a sample submission's first column. Raises UserError."""
+    text = path.read_text(encoding="utf-8-sig")
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+    if header and rows and rows[0] != list(header):
+        raise UserError(f"{path} begins with {','.join(rows[0])!r}, not with the header {','.join(header)!r}")
+    names = [row[0] for row in rows[1 if header else 0 :]]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path} names {len(names)} pictures, {len(set(names))} different ones; expected each one once")
+    return names
+
+
+def _short(file: str) -> str:
+    return file if len(file) <= WIDTH else "…" + file[-WIDTH + 1 :]

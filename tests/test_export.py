@@ -1,0 +1,87 @@
+"""The exported files give the Keras model's answers, have the same bytes each time, and carry the class names."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import DEFAULTS, write_params, write_pictures
+from test_stages import md5s, run_all
+
+from stages import export
+from stages.lib import array, inference, litert, network, onnx_graph, params
+from stages.lib.network import keras
+from stages.lib.runtime import UserError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3), dtype=np.uint8)
+
+
+def model(classes: int = 3, **changes: object) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return network.build(params.check(DEFAULTS | {"image_size": 24, **changes}), classes)
+
+
+def by_onnx(file: bytes, images: np.ndarray) -> np.ndarray:
+    return onnxruntime.InferenceSession(file).run(None, {onnx_graph.INPUT: images})[0]
+
+
+@pytest.mark.parametrize("activation", sorted(set(params.ACTIVATIONS) - {"exponential"}))  # it overflows untrained
+def test_onnx_has_every_activation(activation):
+    # 25 pixels a side: the pooling drops a row; normalization and dropout are in, too.
+    images = np.pad(IMAGES, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    plain = model(image_size=25, activation=activation, batch_normalization=True, dropout=0.2)
+    found = by_onnx(onnx_graph.build(plain, {}), images)
+    np.testing.assert_allclose(found, plain(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "sparsemax", "softsign"])
+def test_litert_gives_the_models_answers_and_nearly_so_in_8_bits(activation):
+    plain = model(activation=activation)
+    metadata = {"classes": ["a", "ü", "|"]}
+    file, small = litert.convert(plain, metadata), litert.quantize(plain, IMAGES, metadata)
+    np.testing.assert_allclose(litert.probabilities(file, IMAGES), plain(IMAGES), atol=1e-5)
+    np.testing.assert_allclose(litert.probabilities(small, IMAGES), plain(IMAGES), atol=0.05)
+    assert len(small) < 0.4 * len(file)
+    assert litert.read_metadata(file) == litert.read_metadata(small) == metadata
+    assert file == litert.convert(plain, metadata) and small == litert.quantize(plain, IMAGES, metadata)
+
+
+@pytest.mark.parametrize("classes", [("across", "along", "falling"), ("across", "along")])
+def test_the_stage_writes_files_that_agree_on_every_test_picture(work, classes):
+    write_pictures(work / "pictures", classes)
+    write_params(epochs=3, optimizer="adam", learning_rate=0.003)
+    run_all()
+    export.main()
+    once = md5s()
+    export.main()
+    assert md5s() == once, "the same bytes again"
+
+    images = array.read("test").images
+    expected = network.probabilities(network.load(export.MODEL), images)
+    classifier = inference.Classifier(export.MODEL)
+    assert classifier.classes == list(classes)
+    lite = network.of_classes(litert.probabilities(export.LITERT.read_bytes(), images))
+    for found in (classifier.raw(images), lite):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert (classifier.probabilities(images).argmax(axis=1) == expected.argmax(axis=1)).all()
+
+    metrics, said = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("metrics", "export"))
+    assert said["int8_accuracy_lost"] == pytest.approx(metrics["accuracy"] - said["int8_accuracy"], abs=1e-4)
+    card = export.CARD.read_text()
+    assert f"{metrics['accuracy']:.3f}" in card and "across, along" in card and once["models/model.onnx"] in card
+
+
+def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_path):
+    file, keras_file = tmp_path / "model.onnx", tmp_path / "model.keras"
+    with pytest.raises(UserError, match=r"model\.onnx is missing; `dvc repro` makes it"):
+        inference.Classifier(keras_file)
+    file.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="is no model of this project"):
+        inference.Classifier(file)
+    file.write_bytes(onnx_graph.build(model(), {"classes": ["a", "b", "c"], "temperature": 1.0, "keras_md5": "0"}))
+    assert inference.Classifier(file).classes == ["a", "b", "c"]
+    keras_file.write_bytes(b"another")
+    with pytest.raises(UserError, match=r"was made from another model\.keras"):
+        inference.Classifier(keras_file)

@@ -1,0 +1,152 @@
+"""predict.py: answers for any number of pictures, bad ones accounted for, submissions in order and complete."""
+
+import csv
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DEFAULTS, ROOT, encoded, stripes
+from PIL import Image
+
+from stages.lib import decode, inference, network, onnx_graph, outputs, params
+
+CLASSES = ["across", "along", "falling"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An .onnx file of an untrained network, which answers differently for different pictures all the same."""
+    network.keras.utils.set_random_seed(0)
+    built = network.build(params.check(DEFAULTS | {"image_size": 32, "activation": "tanh"}), len(CLASSES))
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    metadata = {"classes": CLASSES, "temperature": 0.2, "keras_md5": "none"}
+    outputs.write_bytes(path, onnx_graph.build(built, metadata))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pictures/: two pictures and one that is none; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures/more").mkdir(parents=True)
+    stripes(0, 0).save("pictures/a.png")
+    stripes(1, 0, (300, 200)).save("pictures/more/b.jpg")
+    Path("pictures/notes.txt").write_text("not a picture")
+    Path("pictures/.DS_Store").write_text("litter")
+    return tmp_path
+
+
+def predict(model: Path, *options: str, code: int = 0) -> str:
+    command = [sys.executable, str(ROOT / "predict.py"), "--model", str(model), *options]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def table(path: str, delimiter: str = ",") -> list[list[str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter=delimiter))
+
+
+def test_a_table_and_csv_with_a_row_for_every_picture(model, folder):
+    said = predict(model, "pictures", "--top", "2", "--csv", "out.csv", code=3)
+    assert "1 of 3 could not be used" in said
+    rows = table("out.csv")
+    assert rows[0] == ["file", "class", "probability", "class_2", "probability_2", "reason"]
+    assert [row[0] for row in rows[1:]] == ["a.png", "more/b.jpg", "notes.txt"]
+    assert rows[3][1:5] == [""] * 4 and rows[3][5].startswith("not a picture")
+    for row in rows[1:3]:
+        assert float(row[2]) > float(row[4]) > 0
+        assert any(line.split()[:3] == [row[0], row[1], f"{float(row[2]):.3f}"] for line in said.splitlines())
+
+
+def test_pictures_are_read_as_in_training(model, folder):
+    predict(model, "pictures/more/b.jpg", "--csv", "out.csv")
+    pixels, _ = decode.decode(Path("pictures/more/b.jpg").read_bytes(), 32)
+    expected = inference.Classifier(model).probabilities(pixels[None])[0]
+    assert table("out.csv")[1][:3] == ["pictures/more/b.jpg", CLASSES[expected.argmax()], f"{expected.max():.6f}"]
+
+
+def test_many_pictures_over_processes_and_an_archive_keep_their_order(model, folder):
+    with zipfile.ZipFile("many.zip", "w") as archive:
+        for number in range(150):
+            archive.writestr(f"{number:03d}.png", encoded(stripes(number % 4, number)))
+    predict(model, "many.zip", "pictures/a.png", "--csv", "out.csv")
+    rows = table("out.csv")[1:]
+    assert [row[0] for row in rows] == [*(f"{number:03d}.png" for number in range(150)), "pictures/a.png"]
+    classifier = inference.Classifier(model)
+    pixels = np.array([decode.decode(encoded(stripes(number % 4, number)), 32)[0] for number in range(150)])
+    expected = classifier.probabilities(pixels)
+    assert [row[1] for row in rows[:-1]] == [CLASSES[index] for index in expected.argmax(axis=1)]
+    np.testing.assert_allclose([float(row[2]) for row in rows[:-1]], expected.max(axis=1), atol=1e-5)
+
+
+def test_submissions_for_signate_and_kaggle(model, folder):
+    predict(model, "pictures/a.png", "pictures/more", "--submission", "out.tsv")
+    rows = table("out.tsv", "\t")
+    assert [row[0] for row in rows] == ["a.png", "b.jpg"] and all(row[1] in CLASSES for row in rows)
+    Path("sample.csv").write_text("id,label\nb,0\na,0\n")
+    given = ("--header", "id,label", "--sample", "sample.csv")
+    predict(model, "pictures/a.png", "pictures/more", "--submission", "out.csv", *given)
+    assert table("out.csv") == [["id", "label"], ["b", rows[1][1]], ["a", rows[0][1]]]
+
+
+@pytest.mark.parametrize(
+    ("sample", "options", "words"),
+    [
+        ("a.png,0\nc.png,0\n", ("pictures/a.png",), "names 1 pictures that are not there, first 'c.png'"),
+        ("a.png,0\n", ("pictures/a.png", "pictures/more"), "1 pictures are not in the sample, first 'b.jpg'"),
+        ("a.png,0\na.png,0\n", ("pictures/a.png",), "names 2 pictures, 1 different ones"),
+        ("a.png,0\n", ("pictures/a.png", "--header", "id,label"), "begins with 'a.png,0', not with the header"),
+    ],
+)
+def test_an_incomplete_submission_is_refused_and_not_written(model, folder, sample, options, words):
+    Path("sample.csv").write_text(sample)
+    said = predict(model, *options, "--submission", "out.csv", "--sample", "sample.csv", code=1)
+    assert words in said and not Path("out.csv").exists()
+
+
+def test_an_unusable_picture_in_a_submission_needs_a_fallback(model, folder):
+    assert "1 pictures could not be used, first 'notes.txt'" in predict(
+        model, "pictures", "--submission", "out.tsv", code=1
+    )
+    predict(model, "pictures", "--submission", "out.tsv", "--fallback", "along", code=3)
+    assert ["notes.txt", "along"] in table("out.tsv", "\t")
+
+
+def test_heat_maps_have_the_picture_beside_them(model, folder):
+    predict(model, "pictures", "--explain", "why", code=3)
+    assert sorted(path.name for path in Path("why").iterdir()) == ["00001-a.png", "00002-b.png"]
+    with Image.open("why/00001-a.png") as image:
+        assert image.size == (768, 384)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("nowhere.jpg",), "nowhere.jpg does not exist"),
+        (("pictures", "--top", "4"), "--top is 4; allowed: 1 to 3"),
+        (("pictures", "--submission", "out.txt"), "a name that ends with .tsv or .csv"),
+        (("pictures", "--header", "a,b"), "--header is for a submission"),
+        (("pictures", "--submission", "o.csv", "--fallback", "acros"), "no class; did you mean 'across'?"),
+        (("pictures", "--model", "missing.keras"), "missing.onnx is missing; `dvc repro` makes it"),
+    ],
+)
+def test_a_mistake_is_one_line(model, folder, options, words):
+    said = predict(model, *options, code=1)
+    assert words in said and said.count("\n") == 1
+
+
+def test_no_tensorflow_is_imported(model, folder):
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv[0].rsplit('/', 1)[0])\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: print({'tensorflow', 'keras', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "predict.py"), "--model", str(model), "pictures/a.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
