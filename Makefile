@@ -14,10 +14,11 @@ endif
 export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
 # make ladder: does each change of ladder.yaml really help? make ladder LADDER="--images data/mine.zip"
+# make demo: a page on this machine to drop a photo on
 # make bench: the speed comparison, in a virtual environment of its own; make bench BENCH=--quick to see that it runs
 # make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
-.PHONY: repro ladder test verify fuzz bench lint format clean
+.PHONY: repro ladder demo test verify fuzz bench lint format clean
 
 repro: .venv/installed .git
 	dvc repro
@@ -26,6 +27,10 @@ repro: .venv/installed .git
 
 ladder: .venv/installed .git
 	python ladder.py $(LADDER)
+
+demo: .venv/installed
+	@test -f models/model.onnx || dvc repro
+	python demo.py
 
 test: .venv/installed-dev .git lint
 	python -m pytest

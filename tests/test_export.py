@@ -23,7 +23,7 @@ def model(classes: int = 3, **changes: object) -> keras.Model:
 
 
 def by_onnx(file: bytes, images: np.ndarray) -> np.ndarray:
-    return onnxruntime.InferenceSession(file).run(None, {onnx_graph.INPUT: images})[0]
+    return onnxruntime.InferenceSession(file).run([onnx_graph.OUTPUT], {onnx_graph.INPUT: images})[0]
 
 
 @pytest.mark.parametrize("activation", sorted(set(params.ACTIVATIONS) - {"exponential"}))  # it overflows untrained
@@ -33,6 +33,13 @@ def test_onnx_has_every_activation(activation):
     plain = model(image_size=25, activation=activation, batch_normalization=True, dropout=0.2)
     found = by_onnx(onnx_graph.build(plain, {}), images)
     np.testing.assert_allclose(found, plain(images), atol=1e-5)
+
+
+def test_features_are_what_the_last_layer_sees():
+    plain = model()
+    (found,) = onnxruntime.InferenceSession(onnx_graph.build(plain, {})).run(["features"], {"pixels": IMAGES})
+    seen = keras.Model(plain.inputs, plain.layers[-1].input)(IMAGES)
+    np.testing.assert_allclose(found, seen, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu", "sparsemax", "softsign"])

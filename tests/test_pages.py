@@ -17,11 +17,11 @@ REPORT = ROOT / "reports/report.html"
 LADDERS = sorted((ROOT / "reports").rglob("ladder.html"))
 PAGES = [REPORT, *LADDERS]
 
-pytestmark = pytest.mark.skipif(not EXECUTABLE, reason="no Chromium or Chrome on this machine")
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
+    if not EXECUTABLE:
+        pytest.skip("no Chromium or Chrome on this machine")
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         chromium = driver.chromium.launch(executable_path=EXECUTABLE, args=options)

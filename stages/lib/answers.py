@@ -31,7 +31,7 @@ class Row:
 def answer(classifier: Classifier, batch: Sequence[Read]) -> list[Row]:
     """A row for each picture of `batch`, in order."""
     images = [pixels for _, pixels, _ in batch if pixels is not None]
-    probabilities = iter(classifier.probabilities(np.array(images)) if images else [])
+    probabilities = iter(classifier.probabilities(np.array(images)) if images else ())
     rows = []
     for file, pixels, reason in batch:
         if pixels is None:

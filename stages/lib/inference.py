@@ -42,11 +42,18 @@ class Classifier:
 
     def raw(self, images: np.ndarray) -> np.ndarray:
         """What the network says of uint8 (n, size, size, 3): float32 (n, classes), as the Keras model would."""
-        parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        answers = [self._session.run(None, {self._session.get_inputs()[0].name: part})[0] for part in parts]
-        result = np.concatenate(answers) if answers else np.zeros((0, len(self.classes)), np.float32)
+        result = self._run(images, "probabilities")
         return np.hstack([1 - result, result]) if result.shape[1] == 1 else result
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What the network makes of uint8 (n, size, size, 3) before it decides: float32 (n, units), of length 1."""
+        result = self._run(images, "features")
+        return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated: float64 (n, classes)."""
         return calibration.scale(self.raw(images), self.temperature)
+
+    def _run(self, images: np.ndarray, output: str) -> np.ndarray:
+        starts = range(0, max(len(images), 1), BATCH)
+        return np.concatenate([self._session.run([output], {"pixels": images[at : at + BATCH]})[0] for at in starts])

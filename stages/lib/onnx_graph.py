@@ -13,26 +13,32 @@ from onnx import TensorProto, helper, numpy_helper
 from stages.lib.network import keras
 
 OPSET, IR_VERSION = 20, 10  # of 2023: Gelu is in it, and runtimes older than this year's read it
-INPUT, OUTPUT = "pixels", "probabilities"
+INPUT, OUTPUT, FEATURES = "pixels", "probabilities", "features"
 
 
 def build(model: keras.Model, metadata: dict[str, object]) -> bytes:
     """The ONNX file of `model`, a network of network.build, its scaling included.
 
-    Input `pixels`: uint8 (n, size, size, 3); output `probabilities`: float32 (n, outputs). metadata: kept in
-    the file, each value as JSON.
+    Input `pixels`: uint8 (n, size, size, 3). Outputs: `probabilities` float32 (n, outputs), and `features`
+    float32 (n, units), the last dense layer's input, by which pictures can be compared. metadata: kept in the
+    file, each value as JSON.
     """
     graph = _Graph()
     x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
-    for layer in model.layers:
+    for layer in model.layers[:-1]:
         x = _layer(graph, layer, x)
+    graph.nodes[-1].output[0] = FEATURES
+    _layer(graph, model.layers[-1], FEATURES)
     graph.nodes[-1].output[0] = OUTPUT
-    size, outputs = model.input_shape[1], model.output_shape[1]
+    size, outputs, units = model.input_shape[1], model.output_shape[1], model.layers[-1].input.shape[1]
     proto = helper.make_graph(
         graph.nodes,
         model.name,
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", size, size, 3])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", outputs])],
+        [
+            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", outputs]),
+            helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", units]),
+        ],
         graph.weights,
     )
     file = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

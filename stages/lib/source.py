@@ -65,7 +65,8 @@ def find(images: str) -> Source:
 def each_unlabelled(path: str) -> Iterator[tuple[Container, Picture]]:
     """Every file at `path` but litter, as a picture without a class: one file, or those of a folder or archive.
 
-    One file is called by its path, the others by their place in the folder or archive. Raises UserError where there is nothing.
+    One file is called by its path, the others by their place in the folder or archive. Raises UserError where
+    there is nothing.
     """
     if Path(path).is_file() and not path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")):
         entry = Entry(Path(path).name, 0, Path(path).stat().st_size)

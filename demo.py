@@ -1,0 +1,59 @@
+"""A page to drop a photo on: classes with probabilities, a heat map, and the nearest training pictures.
+
+    make demo          or          python demo.py [--port 8000]
+
+It listens on 127.0.0.1 only, and stores nothing. It runs the exported network, as predict.py does.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+MODEL = Path("models/model.keras")
+NEAREST = 6
+COMPARED = 20_000  # training pictures at most to look for the nearest in
+MAX_UPLOAD = 16 * 2**20  # bytes; pixels are bounded by stages.lib.decode
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="8000, if not given; 0 takes a free one")
+    parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help="models/model.keras, if not named")
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from stages.lib import array, inference, page, runtime
+
+    classifier = inference.Classifier(options.model)
+    try:
+        train, rows = array.read("train"), array.read_pictures()["train"]
+    except FileNotFoundError:
+        raise runtime.UserError("data/processed is missing; `dvc repro` makes it") from None
+    images = train.images[:COMPARED]
+    if images.shape[1] != classifier.size:
+        raise runtime.UserError(
+            f"data/processed has pictures of {images.shape[1]} pixels a side, the model takes "
+            f"{classifier.size}; `dvc repro` makes both anew"
+        )
+    features = classifier.features(np.asarray(images))
+
+    def respond(pixels: np.ndarray) -> dict[str, object]:
+        """All that the page shows of uint8 (size, size, 3)."""
+        nearest = np.argsort(-(features @ classifier.features(pixels[None])[0]), kind="stable")[:NEAREST]
+        alike = [(images[row], rows[row]["file"], rows[row]["class"]) for row in nearest]
+        return page.answer(classifier, pixels, alike)
+
+    page.serve(options.port, classifier, MAX_UPLOAD, respond)
+
+
+if __name__ == "__main__":
+    given = arguments()  # before the imports, so that --help answers at once
+    from stages.lib import runtime
+
+    try:
+        runtime.run(lambda: main(given))
+    except KeyboardInterrupt:
+        sys.exit(0)

@@ -1,0 +1,82 @@
+"""The page to drop a photo on, and its small server: on 127.0.0.1 only, with bounds, nothing stored."""
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+
+import jinja2
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from stages.lib import occlusion, report
+from stages.lib.decode import Unusable, decode
+from stages.lib.inference import Classifier
+from stages.lib.runtime import UserError
+
+HOST = "127.0.0.1"
+
+
+def answer(
+    classifier: Classifier, pixels: np.ndarray, alike: Sequence[tuple[np.ndarray, str, str]]
+) -> dict[str, object]:
+    """What the page shows of a picture, uint8 (size, size, 3). alike: (picture, file, class) of training pictures."""
+    probabilities = classifier.probabilities(pixels[None])[0]
+    order = np.argsort(-probabilities, kind="stable")
+    return {
+        "classes": [{"name": classifier.classes[index], "probability": float(probabilities[index])} for index in order],
+        "picture": report.picture_source(pixels),
+        "heat": report.picture_source(occlusion.overlay(pixels, occlusion.heat(classifier.probabilities, pixels))),
+        "nearest": [
+            {"source": report.picture_source(image), "file": file, "label": label} for image, file, label in alike
+        ],
+    }
+
+
+def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> Starlette:
+    """GET / is the page; POST /classify takes a picture's bytes, at most `most`, and gives what `respond` says."""
+
+    async def show(request: Request) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        environment = jinja2.Environment(loader=jinja2.FileSystemLoader(report.TEMPLATES), autoescape=True)
+        template = environment.get_template("demo.html.j2")
+        html = template.render(nonce=nonce, classes=classifier.classes, most=most)
+        allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'"
+        return HTMLResponse(html, headers={"Content-Security-Policy": f"{allowed}; connect-src 'self'"})
+
+    async def classify(request: Request) -> Response:
+        data = bytearray()
+        async for part in request.stream():
+            data += part
+            if len(data) > most:
+                return JSONResponse({"error": f"the picture is larger than {most // 2**20} MiB"}, 413)
+        try:
+            pixels, _ = await run_in_threadpool(decode, bytes(data), classifier.size)
+        except Unusable as unusable:
+            return JSONResponse({"error": f"{unusable.reason}; {unusable.advice}"}, 400)
+        return JSONResponse(await run_in_threadpool(respond, pixels))
+
+    return Starlette(
+        routes=[Route("/", show), Route("/classify", classify, methods=["POST"])],
+        # Another site's page may not reach this server by a name of its own that points here.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+    )
+
+
+def serve(port: int, classifier: Classifier, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> None:
+    """Serve the page until Ctrl-C. port: 0 takes a free one. Raises UserError when the port is taken."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"port {port} cannot be used ({error.strerror}); try another: --port 8001") from None
+        print(f"open http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
+        app = application(classifier, most, respond)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
