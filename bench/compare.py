@@ -161,6 +161,22 @@ def reading(folder: Path, rounds: int, part: float) -> dict:
     return results
 
 
+def answering(folder: Path, rounds: int, most: int) -> dict:
+    """The exported files of the last `dvc repro`, a picture at a time."""
+    print("answering")
+    for name in ("model.onnx", "model.tflite", "model-int8.tflite", "model.keras"):
+        shutil.copy(ROOT / "models" / name, folder)
+    np.save(folder / "images.npy", np.asarray(array.read("test", ROOT / array.FOLDER).images[:most]))
+    results = in_turn(("onnx", "litert", "litert_int8", "keras_predict"), folder, rounds)
+    named = {name: each[0]["named"] for name, each in results.items()}
+    same = {name: float(np.mean(np.equal(each, named["keras_predict"]))) for name, each in named.items()}
+    return {
+        "milliseconds": {name: [1000 / speed for speed in speeds(each)] for name, each in results.items()},
+        "bytes": {name: (folder / name).stat().st_size for name in sorted(os.listdir(folder)) if "model" in name},
+        "same class as Keras": same,
+    }
+
+
 def clone(folder: Path) -> Path:
     """The last commit with its data, as a user has it after `make repro`."""
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
@@ -238,7 +254,9 @@ sys.exit(code)
 
 def table(results: dict) -> str:
     """reports/bench.md."""
-    train, read, exp, grow = (results[key] for key in ("training", "reading", "experiment", "growth"))
+    train, read, exp, grow, said = (
+        results[key] for key in ("training", "reading", "experiment", "growth", "answering")
+    )
     rows = [
         ("training, one model / plain Keras", train["one model / plain Keras"], "3.0"),
         ("training, one model / Keras with jit_compile", train["one model / Keras jit_compile"], ""),
@@ -278,6 +296,16 @@ def table(results: dict) -> str:
             for name, each in train["speeds"].items()
         ),
         "",
+        "The exported network, a picture at a time on all cores, median and range:",
+        "",
+        "| side | milliseconds a picture | same class as Keras |",
+        "| --- | --- | --- |",
+        *(
+            f"| {name} | {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f}) "
+            f"| {said['same class as Keras'][name]:.1%} |"
+            for name, each in said["milliseconds"].items()
+        ),
+        "",
         f"Whole experiment on {exp['pictures']}: ours {statistics.median(exp['seconds']['ours']):.1f} s, "
         f"the article's script {statistics.median(exp['seconds']['article']):.1f} s. Accuracy: "
         + ", ".join(f"{name} {value:.3f}" for name, value in exp["accuracy"].items())
@@ -293,7 +321,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("training", "reading", "experiment", "growth"),
+        choices=("training", "reading", "experiment", "growth", "answering"),
         help="measure one part again, keep the others",
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured")
@@ -311,6 +339,7 @@ def main() -> None:
             "reading": lambda: reading(folder, rounds, part),
             "experiment": lambda: whole(folder, rounds, asked.images.resolve()) | {"pictures": asked.images.name},
             "growth": lambda: growth(folder, int(10_000 * part)),
+            "answering": lambda: answering(folder, rounds, 20 if asked.quick else 320),
         }
         if asked.only:
             results = json.loads(RESULTS.read_text(encoding="utf-8")) | {asked.only: measures[asked.only]()}

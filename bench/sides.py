@@ -158,6 +158,52 @@ def ours_reading(folder: Path) -> dict:
     return _reading(once)
 
 
+def onnx(folder: Path) -> dict:
+    """The exported network in ONNX Runtime, a picture at a time."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    return _one_at_a_time(folder, lambda image: session.run(["probabilities"], {"pixels": image[None]})[0])
+
+
+def litert(folder: Path, file: str = "model.tflite") -> dict:
+    """The exported network in LiteRT, a picture at a time."""
+    from stages.lib.network import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(str(folder / file))
+    interpreter.allocate_tensors()
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(image):
+        interpreter.set_tensor(given["index"], image[None].astype(given["dtype"]))
+        interpreter.invoke()
+        return interpreter.get_tensor(answer["index"])
+
+    return _one_at_a_time(folder, run)
+
+
+def litert_int8(folder: Path) -> dict:
+    return litert(folder, "model-int8.tflite")
+
+
+def keras_predict(folder: Path) -> dict:
+    """The Keras model, a picture at a time, called as a function (predict is slower still)."""
+    from stages.lib import network
+
+    model = network.load(folder / "model.keras")
+    return _one_at_a_time(folder, lambda image: model(image[None], training=False).numpy())
+
+
+def _one_at_a_time(folder: Path, run) -> dict:
+    import numpy as np
+
+    images = np.load(folder / "images.npy")
+    run(images[0])
+    start = time.perf_counter()
+    named = [int(np.argmax(run(image))) for image in images]
+    return {"pictures_per_second": len(images) / (time.perf_counter() - start), "named": named}
+
+
 def _reading(once) -> dict:
     once()  # starts threads or processes, and brings the files into the system's cache
     start = time.perf_counter()
@@ -165,7 +211,9 @@ def _reading(once) -> dict:
     return {"pictures_per_second": count / (time.perf_counter() - start)}
 
 
-SIDES = {each.__name__: each for each in (keras_fit, keras_jit, torch, ours, ours_three, tf_reading, ours_reading)}
+TRAINING = (keras_fit, keras_jit, torch, ours, ours_three)
+ANSWERING = (onnx, litert, litert_int8, keras_predict)
+SIDES = {each.__name__: each for each in (*TRAINING, *ANSWERING, tf_reading, ours_reading)}
 
 if __name__ == "__main__":
     # A side may print on the way; the result has a mark.

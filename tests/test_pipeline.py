@@ -127,6 +127,12 @@ def test_a_sweep_is_queued_and_its_experiments_find_the_pictures(clone):
     assert not run(clone, "git", "status", "--porcelain")
 
 
+def test_the_model_is_found_by_its_name(clone, tmp_path):
+    run(clone, "git", "tag", "-a", "classifier@v0.1.0", "-m", "first")
+    run(tmp_path, "dvc", "artifacts", "get", str(clone), "classifier")
+    assert (tmp_path / "model.keras").read_bytes() == (clone / "models/model.keras").read_bytes()
+
+
 def test_other_pictures_are_one_parameter_away(clone):
     shutil.make_archive(str(clone / "data/other"), "zip", clone / "data/mine")
     run(clone, "dvc", "add", "data/other.zip")

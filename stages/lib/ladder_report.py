@@ -128,12 +128,15 @@ class Compared:
 
 
 def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
-    """The lines of both tables. Settings named before others are their `before`; the first has none."""
+    """The lines of both tables, each of which compares every rung but the first.
+
+    The intervals of a table hold together with 95%: the two answer different questions.
+    """
     named = {each.name: each for each in measured}
     pairs = [("ladder" if each.setting.rung.name == each.name else "alone", each) for each in measured]
     if len(measured) > 1:  # the first change stands alone in the ladder already
         pairs.insert(sum(table == "ladder" for table, _ in pairs), ("alone", measured[1]))
-    confidence = comparison.level(len(measured) - 1)
+    confidence = comparison.level(_comparisons(measured))
     lines = []
     for table, each in pairs:
         before = named[each.setting.before] if each.setting.before else None
@@ -148,6 +151,11 @@ def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
             needed = comparison.repeats_needed(accuracy, worth, confidence)
         lines.append(Compared(table, each, before, accuracy, loss, verdict, needed if verdict == UNKNOWN else None))
     return lines
+
+
+def _comparisons(measured: Sequence[Measured]) -> int:
+    """How many a table makes."""
+    return len({each.setting.rung.name for each in measured}) - 1
 
 
 def best(measured: Sequence[Measured]) -> Measured | None:
@@ -180,7 +188,7 @@ def write(folder: Path, measured: Sequence[Measured], worth: float, images: str,
         "alone": [line for line in lines if line.table == "alone"],
         "best": best(measured),
         "measured": trained,
-        "comparisons": len(measured) - 1,
+        "comparisons": _comparisons(measured),
         "repeats": measured[0].setting.params.repeats,
         "worth": worth,
         "chance": trained[0].metrics["chance"] if trained else None,
