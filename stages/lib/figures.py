@@ -93,7 +93,7 @@ def intervals(path: Path, values: dict[str, Sequence[float]], bounds: dict[str, 
             axes.plot(numbers, [place] * len(numbers), "o", color=VALIDATION, markersize=4, alpha=0.7)
             axes.text(1.01, place, f"{mean:.3f}", va="center", fontsize=10)
         axes.set_yticks(range(len(values)), list(values))
-        axes.invert_yaxis()
+        axes.set_ylim(len(values) - 0.5, -0.5)  # the first on top
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("validation accuracy: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
