@@ -125,7 +125,8 @@ def test_the_ladder_shows_the_numbers_of_ladder_csv(open_page, path):
         texts = [text.replace("\N{MINUS SIGN}", "-") for text in cells.all_inner_texts()]
         assert texts[0] == row["rung"]
         assert texts[1] == (row["changes"] or "\N{EN DASH}")
-        assert texts[2] == f"{float(row['val_accuracy']):.3f} ± {float(row['val_accuracy_std']):.3f}"
+        shown = [float(part) for part in texts[2].split(" ± ")]
+        assert shown == pytest.approx([float(row["val_accuracy"]), float(row["val_accuracy_std"])], abs=6e-4)
         for text, name in ((texts[3], "accuracy_difference"), (texts[4], "loss_difference")):
             if not row["compared_with"]:
                 assert text == "\N{EN DASH}"
