@@ -6,7 +6,6 @@ It listens on 127.0.0.1 only, and stores nothing. It runs the exported network, 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 MODEL = Path("models/model.keras")
@@ -27,6 +26,8 @@ def main(options: argparse.Namespace) -> None:
 
     from stages.lib import array, inference, page, runtime
 
+    if not 0 <= options.port <= 65535:
+        raise runtime.UserError(f"--port is {options.port}; allowed: 0 to 65535")
     classifier = inference.Classifier(options.model)
     try:
         train, rows = array.read("train"), array.read_pictures()["train"]
@@ -53,7 +54,4 @@ if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
     from stages.lib import runtime
 
-    try:
-        runtime.run(lambda: main(given))
-    except KeyboardInterrupt:
-        sys.exit(0)
+    runtime.run(lambda: main(given), stopped="stopped")

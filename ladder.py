@@ -13,10 +13,11 @@ Exit codes: 0 all measured; 1 a mistake, or a setting that could not be trained 
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-TARGET = "evaluate"  # the stage up to which an experiment runs: what is compared needs no exported files
+TARGET = "evaluate"  # the stage whose results are compared
 MARK = "ladder: "  # begins the message of every experiment made here; others are never replaced
 
 
@@ -54,22 +55,25 @@ def main(options: argparse.Namespace) -> None:
     given = [shown if each == options.images else each for each in sys.argv[1:]]
     about = {"images": shown, "command": shlex.join(["python", "ladder.py", *given])}
 
+    def report(measured: list, write: Callable[..., None], page: str, **more: object) -> None:
+        failed = [each for each in measured if each.failure]
+        if len(failed) < len(measured):
+            write(options.out, measured, **about, **more)
+            print(f"see {options.out / page}")
+        if failed:
+            count = f"{len(failed)} of {len(measured)} settings"
+            raise runtime.UserError(f"{count} could not be trained: {failed[0].failure}")
+
     if searched:
         measured = list(search.run(ladder, base, options.search, lambda setting: measure(setting, prefix)))
-        ladder_report.write_search(options.out, measured, **about)
-        page = options.out / "search.md"
+        report(measured, ladder_report.write_search, "search.md")
     else:
         start = options.start or ladder.rungs[0].name
         only = options.only.split(",") if options.only else ladder.after(start)
         settings = rungs.climb(ladder, start, only, base)
         print(f"{len(settings)} settings, {base.repeats} repeats each, on {about['images']}")
         measured = [measure(setting, prefix) for setting in settings]
-        ladder_report.write(options.out, measured, ladder.worth, pictures=not options.no_pictures, **about)
-        page = options.out / "ladder.html"
-    print(f"see {page}")
-    failed = [each for each in measured if each.failure]
-    if failed:
-        sys.exit(f"error: {len(failed)} of {len(measured)} settings could not be trained: {failed[0].failure}")
+        report(measured, ladder_report.write, "ladder.html", worth=ladder.worth, pictures=not options.no_pictures)
 
 
 def measure(setting, prefix: str):
@@ -78,13 +82,13 @@ def measure(setting, prefix: str):
     from stages.lib.runtime import UserError
 
     name = prefix + setting.name
-    experiment, found = experiments.find(name, setting.params, MARK), "finished before"
+    experiment, found = experiments.find(setting.params, TARGET, MARK), "finished before"
     try:
         if not experiment:
             found = "run now"
-            experiment = experiments.run(name, setting.params, TARGET, MARK + setting.name, show)
+            experiment = experiments.run(name, setting.params, setting.name, MARK, show)
         result = ladder_report.Measured(setting, experiment)
-        print(f"{name}: validation accuracy {result.spread} ({found})", flush=True)
+        print(f"{experiment.name}: validation accuracy {result.spread} ({found})", flush=True)
     except UserError as error:
         result = ladder_report.Measured(setting, None, str(error))
         print(f"{name}: {error}", flush=True)
@@ -101,4 +105,4 @@ if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
     from stages.lib import runtime
 
-    runtime.run(lambda: main(given))
+    runtime.run(lambda: main(given), stopped="stopped: what is finished is kept; the same command goes on from here")

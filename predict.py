@@ -8,8 +8,8 @@
 
 Pictures are read as in training, and probabilities are calibrated (reports/report.html). It runs the exported
 network (models/model.onnx), not TensorFlow.
-Exit codes: 0 every picture has an answer; 1 a mistake, nothing was written; 3 some pictures could not be used:
-their rows say why.
+Exit codes: 0 every picture has an answer; 1 a mistake, and no table or submission was written; 3 some pictures
+could not be used: their rows say why.
 """
 
 import argparse
@@ -45,7 +45,11 @@ def main(options: argparse.Namespace) -> None:
     if not 1 <= options.top <= len(classifier.classes):
         raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(classifier.classes)}, one for each class")
     form = answers.Form.of(options.submission, options.header, options.sample, options.fallback, classifier.classes)
-    found = [each for path in options.paths for each in source.each_unlabelled(path)]
+    found = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
+    if form:
+        form.check([picture.file for _, picture in found])
+    if options.csv and options.csv.suffix.lower() != ".csv":
+        raise runtime.UserError(f"--csv is {options.csv}; allowed: a name that ends with .csv")
 
     rows = []
     for batch in read(found, classifier.size):
@@ -70,7 +74,8 @@ def read(found: list[tuple], size: int) -> Iterator[list[tuple]]:
     from stages.lib import workers
 
     results = workers.in_order(read_batch, ((batch, size) for batch in batches), "auto")
-    yield from workers.progress(results, len(found), "pictures")
+    # The table is for other programs, too: no lines of progress in it.
+    yield from workers.progress(results, len(found), "pictures") if sys.stderr.isatty() else results
 
 
 def read_batch(batch: list[tuple], size: int) -> list[tuple]:
@@ -89,4 +94,4 @@ if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
     from stages.lib import runtime
 
-    runtime.run(lambda: main(given))
+    runtime.run(lambda: main(given), stopped="stopped: nothing was written")

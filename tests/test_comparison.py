@@ -33,6 +33,8 @@ def test_pairing_takes_out_what_the_repeats_have_in_common():
 
 def test_equal_repeats_are_a_point_and_one_repeat_is_endless():
     assert comparison.paired([0.25] * 5, [0.25] * 5, 0.95) == Difference(0.0, 0.0, 0.0, 0.0, 5)
+    coarse = comparison.paired([0.25] * 5, [0.25] * 5, 0.99, grid=1 / 320)
+    assert comparison.verdict(coarse, 0.02) == UNCHANGED
     one = comparison.paired([0.2], [0.9], 0.95)
     assert (one.low, one.high, one.n) == (-math.inf, math.inf, 1)
     assert comparison.verdict(one, 0.02) == UNKNOWN
@@ -54,16 +56,28 @@ def test_the_words_follow_from_the_interval(low, high, words):
     assert comparison.verdict(difference(low, high), worth=0.02) == words
 
 
-def test_the_repeats_needed_make_the_interval_short_enough_and_one_fewer_does_not():
-    found = comparison.repeats_needed(difference(-0.1, 0.14, deviation=0.1), 0.03, 0.99)  # mean 0.02, less than worth
+@pytest.mark.parametrize("mean", [0.0, 0.004, 0.02, 0.1, -0.1])
+def test_with_the_repeats_needed_the_words_are_others_and_with_one_fewer_not(mean):
+    def words(n: int) -> str:
+        half = stats.t.ppf(0.995, n - 1) * 0.1 / math.sqrt(n)
+        return comparison.verdict(Difference(mean, mean - half, mean + half, 0.1, n), 0.03)
 
-    def half(n: int) -> float:
-        return stats.t.ppf(0.995, n - 1) * 0.1 / math.sqrt(n)
+    needed = comparison.repeats_needed(Difference(mean, -1, 1, 0.1, 2), 0.03, 0.99)
+    assert words(needed) != UNKNOWN
+    assert words(needed - 1) == UNKNOWN
+    assert comparison.repeats_needed(Difference(0.0, -9, 9, 50.0, 5), 0.001, 0.99) is None
 
-    assert half(found) <= 0.03 < half(found - 1)
-    larger = comparison.repeats_needed(difference(-0.1, 0.3, deviation=0.1), 0.03, 0.99)  # mean 0.1
-    assert half(larger) <= 0.1 < half(larger - 1)
-    assert comparison.repeats_needed(difference(-9, 9, deviation=50), 0.001, 0.99) is None
+
+def test_few_coarse_numbers_that_agree_by_chance_are_no_improvement():
+    same = comparison.paired([0.5, 0.55], [0.55, 0.60], comparison.level(9), grid=1 / 20)
+    assert comparison.verdict(same, 0.02) == UNKNOWN
+    # Two settings that are equally good, measured on few pictures: seldom called different.
+    generator, confidence, false = np.random.default_rng(0), comparison.level(9), 0
+    for _ in range(2000):
+        before, after = generator.binomial(20, 0.7, (2, 3)) / 20
+        found = comparison.paired(before, after, confidence, grid=1 / 20)
+        false += comparison.verdict(found, 0.02) in (IMPROVED, WORSE)
+    assert false / 2000 <= 0.05 / 9
 
 
 def test_all_intervals_together_hold_as_often_as_they_promise():

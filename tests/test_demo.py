@@ -68,12 +68,12 @@ def test_the_page_answers_what_predict_answers(served, browser, tmp_path):  # no
     assert [[name, percent] for name, percent in ([row[0], row[-1]] for row in shown)] == expected
     assert page.locator("#said").inner_text() == f"Most probably: {cells[0]}"
     assert page.locator("#nearest li").count() == 6
-    page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth)")
+    for image in page.locator("img").all():
+        assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") > 0
 
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     page.set_input_files("#file", tmp_path / "bad.jpg")
-    page.wait_for_function("document.getElementById('said').textContent.includes('cannot be used')")
-    assert "not a picture" in page.locator("#said").inner_text()
+    page.locator("#said", has_text="cannot be used: not a picture").wait_for()
     assert not page.locator("#result").is_visible()
     assert [each for each in complaints if "400" not in each] == []  # the browser logs the refused upload
 
@@ -91,6 +91,8 @@ def test_uploads_are_bounded_and_other_hosts_refused_and_nothing_is_stored(serve
     assert post(address, b"\0" * (16 * 2**20 + 1))[0] == 413
     assert post(address, b"")[1]["error"].startswith("empty file")
     assert post(address, encoded(stripes(0, 0)), Host="evil.example")[0] == 400
+    assert post(address, encoded(stripes(0, 0)), Origin="http://evil.example")[0] == 403
+    assert post(address, encoded(stripes(0, 0)), Origin=address.rstrip("/"))[0] == 200
     assert post(address, encoded(stripes(0, 0)))[0] == 200
     assert sorted(path for path in folder.rglob("*")) == before
 

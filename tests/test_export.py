@@ -10,7 +10,7 @@ from conftest import DEFAULTS, write_params, write_pictures
 from test_stages import md5s, run_all
 
 from stages import export
-from stages.lib import array, inference, litert, network, onnx_graph, params
+from stages.lib import array, inference, litert, network, onnx_graph, params, report
 from stages.lib.network import keras
 from stages.lib.runtime import UserError
 
@@ -92,3 +92,14 @@ def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_p
     keras_file.write_bytes(b"another")
     with pytest.raises(UserError, match=r"was made from another model\.keras"):
         inference.Classifier(keras_file)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<img src=x onerror=alert(1)>", r"\<img src=x onerror=alert(1)\>"),
+        ("[a](javascript:x)|b\n# c", r"\[a\](javascript:x)\|b \# c"),
+    ],
+)
+def test_names_are_text_in_markdown(name, shown):
+    assert report.markdown(name) == shown

@@ -29,8 +29,8 @@ STAGE = """
     for repeat in range(p["repeats"]):
         print(f"repeat {repeat + 1} of {p['repeats']}", flush=True)
         noise = np.random.default_rng([p["seed"], repeat]).normal(0, 0.1)  # what all settings have in common
-        own = np.random.default_rng([p["seed"], repeat, p["depth"], p["epochs"]]).normal(0, 0.002)
-        accuracy = 0.3 + 0.1 * p["depth"] + 0.001 * p["epochs"] + noise / 10 + own
+        own = np.random.default_rng([p["seed"], repeat, p["depth"], p["epochs"]]).normal(0, 0.001)
+        accuracy = 0.3 + 0.1 * p["depth"] + 0.0001 * p["epochs"] + noise / 10 + own
         rows.append({"repeat": repeat, "seed": repeat, "epoch": 1, "loss": 1, "accuracy": 0.5, "kept": 1}
                     | {"val_loss": 1 - accuracy, "val_accuracy": accuracy})
     reports = pathlib.Path("reports")
@@ -40,14 +40,14 @@ STAGE = """
     means = pd.DataFrame(rows).groupby("epoch")[names].mean()
     pd.concat([means, (means * 0 + 0.01).add_suffix("_std")], axis=1).reset_index().to_csv(
         reports / "history.csv", index=False)
-    right = [number < 6 + p["depth"] for number in range(10)]
-    pd.DataFrame({"file": [f"{number}.png" for number in range(10)], "actual": "NA",
+    right = [number < 996 + p["depth"] for number in range(1000)]
+    pd.DataFrame({"file": [f"{number}.png" for number in range(1000)], "actual": "NA",
                   "predicted": ["NA" if each else "<b>" for each in right], "probability": 0.9}).to_csv(
         reports / "validation.csv", index=False)
     json.dump({"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "chance": 0.25},
               open(reports / "metrics.json", "w"))
     pathlib.Path("data/processed").mkdir(parents=True)
-    images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (1000, 16, 16, 3), dtype=np.uint8)
     np.save("data/processed/validation_images.npy", images)
 """
 PIPELINE = """
@@ -209,9 +209,23 @@ def test_a_rung_that_cannot_be_trained_is_a_row_and_the_others_are_compared(proj
 def test_an_experiment_of_someone_else_is_not_replaced(tmp_path):
     folder = make(tmp_path)
     run(folder, "dvc", "exp", "run", "--temp", "-n", "deeper", "-S", "depth=3")
-    said = ladder(folder, "--only", "deeper", code=1)
-    assert "the experiment 'deeper' is there already" in said and "dvc exp rename deeper" in said
-    assert "Traceback" not in said
+    before = run(folder, "git", "for-each-ref", "refs/exps/*/*/deeper")
+    said = ladder(folder, "--only", "deeper")
+    assert "deeper-2: validation accuracy" in said
+    assert run(folder, "git", "for-each-ref", "refs/exps/*/*/deeper") == before
+    # Other parameters under the same name are another experiment, too, and the first one is found again.
+    assert "deeper-3: validation accuracy" in ladder(folder, "--only", "deeper", "--repeats", "2")
+    assert ladder(folder, "--only", "deeper").count("(finished before)") == 2
+
+
+def test_a_ladder_of_failures_writes_nothing(project):
+    before = (project / "reports/ladder.csv").read_bytes()
+    rungs = yaml.safe_load((project / "ladder.yaml").read_text())
+    rungs["rungs"][0]["changes"]["learning_rate"] = 200
+    (project / "ladder.yaml").write_text(yaml.safe_dump(rungs))
+    said = ladder(project, "--only", "deeper", code=1)
+    assert said.splitlines()[-1].startswith("error: 2 of 2 settings could not be trained: first-2 failed: the loss")
+    assert (project / "reports/ladder.csv").read_bytes() == before
 
 
 def test_pictures_that_neither_git_nor_dvc_knows_are_found_and_so_are_odd_names(project):
@@ -244,6 +258,7 @@ def test_a_search_goes_on_where_it_was_and_measures_its_best_again(project):
     [
         (("--from", "frist"), "no rung is named 'frist'; did you mean 'first'?"),
         (("--only", "higher"), "no rung is named 'higher'"),
+        (("--only", "deeper,deeper"), "the rung 'deeper' is named twice"),
         (("--repeats", "0"), "repeats is 0; allowed: a whole number from 1"),
         (("--search", "0"), "--search is 0"),
     ],

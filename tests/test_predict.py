@@ -77,7 +77,7 @@ def test_many_pictures_over_processes_and_an_archive_keep_their_order(model, fol
             archive.writestr(f"{number:03d}.png", encoded(stripes(number % 4, number)))
     predict(model, "many.zip", "pictures/a.png", "--csv", "out.csv")
     rows = table("out.csv")[1:]
-    assert [row[0] for row in rows] == [*(f"{number:03d}.png" for number in range(150)), "pictures/a.png"]
+    assert [row[0] for row in rows] == [*(f"many.zip/{number:03d}.png" for number in range(150)), "pictures/a.png"]
     classifier = inference.Classifier(model)
     pixels = np.array([decode.decode(encoded(stripes(number % 4, number)), 32)[0] for number in range(150)])
     expected = classifier.probabilities(pixels)
@@ -108,6 +108,35 @@ def test_an_incomplete_submission_is_refused_and_not_written(model, folder, samp
     Path("sample.csv").write_text(sample)
     said = predict(model, *options, "--submission", "out.csv", "--sample", "sample.csv", code=1)
     assert words in said and not Path("out.csv").exists()
+
+
+def test_a_wrong_submission_is_refused_before_anything_is_written(model, folder):
+    Path("sample.csv").write_text("c,0\n")
+    given = ("--submission", "out.csv", "--sample", "sample.csv", "--explain", "why", "--csv", "table.csv")
+    predict(model, "pictures/a.png", *given, code=1)
+    assert not any(Path(name).exists() for name in ("why", "out.csv", "table.csv"))
+    Path("sample.csv").write_bytes(b"\xff\xfe\xff")
+    assert "cannot be read" in predict(model, "pictures/a.png", *given, code=1)
+
+
+def test_a_folder_is_never_replaced_by_a_table(model, folder):
+    Path("precious.csv").mkdir()
+    Path("precious.csv/thesis.txt").write_text("mine")
+    said = predict(model, "pictures/a.png", "--csv", "precious.csv", code=1)
+    assert "precious.csv is there already, and is a folder" in said
+    assert Path("precious.csv/thesis.txt").read_text() == "mine"
+    assert "a name that ends with .csv" in predict(model, "pictures/a.png", "--csv", "pictures", code=1)
+
+
+def test_two_folders_with_the_same_names_are_told_apart(model, folder):
+    Path("others").mkdir()
+    stripes(2, 0).save("others/a.png")
+    predict(model, "pictures", "others", "--csv", "out.csv", code=3)
+    assert [row[0] for row in table("out.csv")[1:]] == [
+        *("pictures/a.png", "pictures/more/b.jpg", "pictures/notes.txt", "others/a.png")
+    ]
+    said = predict(model, "pictures/a.png", "others", "--submission", "out.tsv", "--sample", "x.csv", code=1)
+    assert "--sample x.csv cannot be read" in said
 
 
 def test_an_unusable_picture_in_a_submission_needs_a_fallback(model, folder):

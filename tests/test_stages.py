@@ -58,7 +58,8 @@ def test_the_whole_way_learns_stripes_and_leaves_every_output(pictures, capsys):
     assert metrics["learned"] is True
     assert [*metrics] == [
         *("accuracy", "accuracy_low", "accuracy_high", "loss", "macro_f1"),
-        *("val_accuracy", "val_accuracy_std", "val_loss", "chance", "learned"),
+        *("val_accuracy", "val_accuracy_std", "val_loss", "chance"),
+        *("calibration_error", "calibration_error_scaled", "temperature", "learned"),
     ]
     assert data()["splits"]["train"] == {"across": 12, "along": 12, "falling": 12}
 
@@ -77,7 +78,7 @@ def test_the_whole_way_learns_stripes_and_leaves_every_output(pictures, capsys):
     page = Path("reports/report.html").read_text()
     assert f"{metrics['accuracy']:.1%} of the test pictures" in page
     figures = sorted(path.name for path in Path("reports/figures").iterdir())
-    assert figures == ["accuracy.svg", "confusion.svg", "loss.svg", "mistakes.svg"]
+    assert figures == ["accuracy.svg", "confusion.svg", "loss.svg", "mistakes.svg", "reliability.svg"]
     assert not list(Path().rglob(".tmp-*"))
 
 

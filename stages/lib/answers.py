@@ -111,19 +111,22 @@ class Form:
             raise UserError(f"--fallback is {fallback!r}, which is no class; {nearest(fallback, list(classes))}")
         return cls(delimiter, names, _sample(sample, names) if sample else None, fallback)
 
-    def write(self, path: Path, rows: Sequence[Row]) -> None:
-        """Write name and class of every picture, in the sample's order. Raises UserError unless it is complete."""
-        named = self._by_name(rows)
-        wanted = list(named) if self.sample is None else self.sample
-        missing = [name for name in wanted if name not in named]
+    def check(self, files: Sequence[str]) -> None:
+        """Raise UserError unless the pictures are those of the sample, if there is one, and can be told apart."""
+        names = self._names(files)
+        if self.sample is None:
+            return
+        missing = sorted(set(self.sample) - set(names))
         if missing:
             raise UserError(f"the sample names {len(missing)} pictures that are not there, first {missing[0]!r}")
-        if len(named) > len(wanted):
-            extra = sorted(set(named) - set(wanted))[0]
-            raise UserError(
-                f"{len(named) - len(wanted)} pictures are not in the sample, first {extra!r}; leave them out"
-            )
-        unusable = [named[name] for name in wanted if named[name].reason]
+        extra = sorted(set(names) - set(self.sample))
+        if extra:
+            raise UserError(f"{len(extra)} pictures are not in the sample, first {extra[0]!r}; leave them out")
+
+    def write(self, path: Path, rows: Sequence[Row]) -> None:
+        """Write name and class of every picture, in the sample's order. Raises UserError unless all have one."""
+        named = dict(zip(self._names([row.file for row in rows]), rows, strict=True))
+        unusable = [row for row in rows if row.reason]
         if unusable and self.fallback is None:
             raise UserError(
                 f"{len(unusable)} pictures could not be used, first {unusable[0].file!r} ({unusable[0].reason}); mend "
@@ -132,31 +135,36 @@ class Form:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
         writer.writerows([self.header] if self.header else [])
-        writer.writerows((name, named[name].classes[0][0] if named[name].classes else self.fallback) for name in wanted)
+        order = list(named) if self.sample is None else self.sample
+        writer.writerows((name, named[name].classes[0][0] if named[name].classes else self.fallback) for name in order)
         outputs.write_text(path, text.getvalue())
 
-    def _by_name(self, rows: Sequence[Row]) -> dict[str, Row]:
-        """The rows by the name under which a submission has them: as the sample has it, or the shortest unique one."""
-        for shorten in (lambda file: file, lambda file: Path(file).name, lambda file: Path(file).stem):
-            named = {shorten(row.file): row for row in rows}
-            if self.sample is not None and set(named) & set(self.sample):
-                break
+    def _names(self, files: Sequence[str]) -> list[str]:
+        """What a submission calls the files: as the sample does, or else without folders if that tells them apart."""
+        ways = [list(files), [Path(file).name for file in files], [Path(file).stem for file in files]]
+        if self.sample is not None:
+            names = next((way for way in ways if set(way) & set(self.sample)), ways[1])
         else:
-            named = {Path(row.file).name: row for row in rows}
-            if len(named) < len(rows):
-                named = {row.file: row for row in rows}
-        if len(named) < len(rows):
+            names = next((way for way in (ways[1], ways[0]) if len(set(way)) == len(way)), ways[0])
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
             raise UserError(
-                "two pictures have the same name; a submission cannot tell them apart: give one folder only"
+                f"two pictures are called {twice!r}, which a submission cannot tell apart; give one of them"
             )
-        return named
+        return names
 
 
 def _sample(path: Path, header: Sequence[str]) -> list[str]:
     """The names in a sample submission's first column. Raises UserError."""
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--sample {path} cannot be read ({error}); expected a text file, UTF-8") from None
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+    except csv.Error as error:
+        raise UserError(f"--sample {path} is no table ({error})") from None
     if header and rows and rows[0] != list(header):
         raise UserError(f"{path} begins with {','.join(rows[0])!r}, not with the header {','.join(header)!r}")
     names = [row[0] for row in rows[1 if header else 0 :]]

@@ -1,7 +1,7 @@
 """Is one setting better than another? Paired differences over repeats, with an interval, and the words for it.
 
 Repeats with the same number share their seed and the pictures' split, so what differs between two
-settings is taken repeat by repeat. The interval is Student's for paired samples (scipy's ttest_rel).
+settings is taken repeat by repeat. The interval is Student's for paired samples.
 It speaks of other first weights and orders on the same pictures, not of other pictures.
 """
 
@@ -36,17 +36,25 @@ def level(comparisons: int) -> float:
     return 1 - (1 - CONFIDENCE) / max(comparisons, 1)
 
 
-def paired(before: Sequence[float], after: Sequence[float], confidence: float) -> Difference:
-    """after - before, both with one number a repeat in the same order. One repeat has an endless interval."""
+def paired(before: Sequence[float], after: Sequence[float], confidence: float, grid: float = 0.0) -> Difference:
+    """after - before, both with one number a repeat in the same order. One repeat has an endless interval.
+
+    grid: the step between the values that a number can have (1 / pictures for an accuracy). Few repeats of so
+    coarse numbers may agree by chance, so no deviation is taken for smaller than the rounding to the grid gives:
+    grid / sqrt(6) for the difference of two rounded numbers.
+    """
     differences = np.subtract(after, before)
     n, mean = len(differences), float(np.mean(differences))
     if n < 2:
         return Difference(mean, -math.inf, math.inf, math.nan, n)
-    deviation = float(np.std(differences, ddof=1))
-    if deviation < 1e-12:  # all repeats agree, as when neither setting learns anything
-        return Difference(mean, mean, mean, 0.0, n)
-    interval = stats.ttest_rel(after, before).confidence_interval(confidence)
-    return Difference(mean, float(interval.low), float(interval.high), deviation, n)
+    deviation = max(float(np.std(differences, ddof=1)), grid / math.sqrt(6))
+    half = _half(deviation, n, confidence)
+    return Difference(mean, mean - half, mean + half, deviation, n)
+
+
+def _half(deviation: float, n: float | np.ndarray, confidence: float) -> float | np.ndarray:
+    """Half of Student's interval of a mean of n numbers with this standard deviation."""
+    return stats.t.ppf((1 + confidence) / 2, n - 1) * deviation / np.sqrt(n)
 
 
 def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
@@ -69,14 +77,14 @@ def verdict(difference: Difference, worth: float) -> str:
 
 
 def repeats_needed(difference: Difference, worth: float, confidence: float) -> int | None:
-    """The repeats with which the interval would be short enough to tell, if mean and spread stay as they are.
+    """The repeats with which `verdict` could tell, if mean and spread stay as they are.
 
-    Short enough: half of it is no longer than the difference or, if that is larger, than `worth`. None where one
-    repeat shows no spread, or where not even MOST_REPEATS would do.
+    None where one repeat shows no spread, or where not even MOST_REPEATS would do.
     """
     if math.isnan(difference.deviation):
         return None
-    enough = max(worth, abs(difference.mean))
     n = np.arange(2, MOST_REPEATS + 1)
-    halves = stats.t.ppf((1 + confidence) / 2, n - 1) * difference.deviation / np.sqrt(n)
-    return int(n[np.argmax(halves <= enough)]) if halves[-1] <= enough else None
+    halves = _half(difference.deviation, n, confidence)
+    mean = abs(difference.mean)
+    enough = (halves < mean) | (mean + halves <= worth)
+    return int(n[np.argmax(enough)]) if enough.any() else None

@@ -5,7 +5,9 @@ outputs in DVC's cache. `dvc exp run --temp` works in a folder of its own: the w
 included, stays as it is, even if the process is killed.
 """
 
+import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -49,40 +51,30 @@ class Experiment:
         return _seconds().get(self.commit)
 
 
-def find(name: str, params: Params, mark: str) -> Experiment | None:
-    """The experiment called `name` that `dvc repro` with these parameters would not change, if there is one.
+def find(params: Params, target: str, mark: str) -> Experiment | None:
+    """A finished experiment whose stage `target` `dvc repro` with these parameters would not run again.
 
-    mark: the first words of the commit message of those that may be taken or replaced. Raises UserError when the
-    name belongs to another one of the same baseline.
+    mark: how the commit message of those begins that are looked at.
     """
-    own = _reference(name)
-    lines = _git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps").decode().splitlines()
-    for line in sorted(lines):
-        reference, commit, subject = line.split(" ", 2)
-        if not reference.endswith(f"/{name}"):
-            continue
-        if not subject.startswith(mark):
-            if reference == own:
-                raise UserError(
-                    f"the experiment {name!r} is there already and was not made here; keep it under another name with "
-                    f"`dvc exp rename {name} NEW`, or drop it with `dvc exp remove {name}`"
-                )
-            continue
-        experiment = Experiment(name, commit)
-        if _is_up_to_date(experiment, params):
+    for reference, commit in _made(mark):
+        experiment = Experiment(reference.rsplit("/", 1)[1], commit)
+        if _params(commit, params.workers) == params and _is_up_to_date(experiment, target):
             return experiment
     return None
 
 
-def run(name: str, params: Params, target: str, message: str, listen: Callable[[str], None]) -> Experiment:
-    """Run the pipeline up to the stage `target` with these parameters as the experiment `name`, replacing an older one.
+def run(name: str, params: Params, message: str, mark: str, listen: Callable[[str], None]) -> Experiment:
+    """Run the pipeline with these parameters as an experiment called `name`, or `name`-2 and so on if that is taken.
 
-    listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
+    It takes the place of an older experiment with the same parameters whose message begins with `mark`, and of no
+    other. listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
     """
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name, "--message", message]
+    name = _free(name, params, mark)
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name]
+    command += ["--message", mark + message]
     for key, value in asdict(params).items():
         command += ["--set-param", f"{key}={_in_hydra(value)}"]
-    command += [*_copied(params.images), target]
+    command += _copied(params.images)
     # dvc.yaml calls plain `python`, which must be the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     begun = time.monotonic()
@@ -115,22 +107,56 @@ def _reference(name: str) -> str:
     return f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"
 
 
-def _is_up_to_date(experiment: Experiment, params: Params) -> bool:
-    """Whether the experiment's dvc.lock fits the workspace's code and pictures, and its parameters are `params`."""
+def _made(mark: str) -> list[tuple[str, str]]:
+    """The references and commits of all experiments whose message begins with `mark`."""
+    lines = _git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps").decode().splitlines()
+    found = [line.split(" ", 2) for line in sorted(lines)]
+    return [(reference, commit) for reference, commit, subject in found if subject.startswith(mark)]
+
+
+def _free(name: str, params: Params, mark: str) -> str:
+    """`name`, or with the first number behind it that no other experiment of this commit has."""
+    ours = dict(_made(mark))
+    for number in itertools.count(1):
+        candidate = name if number == 1 else f"{name}-{number}"
+        reference = _reference(candidate)
+        if reference in ours and _params(ours[reference], params.workers) == params:
+            return candidate
+        if not _git("for-each-ref", reference):
+            return candidate
+    raise AssertionError
+
+
+@functools.cache
+def _params(commit: str, workers: int | str) -> Params | None:
+    """The parameters of an experiment but for `workers`, which change no result; None if they have other keys."""
+    try:
+        return replace(check(yaml.safe_load(_git("show", f"{commit}:{FILE}")), FILE), workers=workers)
+    except UserError:
+        return None
+
+
+def _is_up_to_date(experiment: Experiment, target: str) -> bool:
+    """Whether what the experiment's dvc.lock says of `target` and the stages before it fits the workspace."""
     if experiment.read(PIPELINE) != Path(PIPELINE).read_bytes():
         return False
-    try:
-        theirs = check(yaml.safe_load(experiment.read(FILE)), FILE)
-    except UserError:  # made with other keys
-        return False
-    if replace(theirs, workers=params.workers) != params:  # the number of processes changes no result
-        return False
-    stages = yaml.safe_load(experiment.read(LOCK))["stages"].values()
-    made = {out["path"] for stage in stages for out in stage["outs"]}
-    needed = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in made}
-    return all(_md5(path) == md5 for path, md5 in needed.items())
+    stages = yaml.safe_load(experiment.read(LOCK))["stages"]
+    maker = {out["path"]: name for name, stage in stages.items() for out in stage["outs"]}
+    waiting, seen = [target], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for dep in stages[name]["deps"]:
+            if dep["path"] in maker:
+                waiting.append(maker[dep["path"]])
+            elif _md5(dep["path"]) != dep["md5"]:
+                return False
+    return True
 
 
+@functools.cache  # a program asks for the same files for every setting
 def _md5(path: str) -> str | None:
     """What DVC writes in dvc.lock for a file or a folder of the workspace; None if it is missing."""
     if not Path(path).exists():

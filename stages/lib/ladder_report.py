@@ -72,11 +72,15 @@ class Measured:
         seconds = None if self.failure else self.experiment.seconds()
         return f"{seconds:.0f} s" if seconds else "not run here"
 
-    def validation_images(self) -> np.ndarray:
-        """uint8 (n, size, size, 3) in the order of `validation`."""
+    def validation_images(self) -> np.ndarray | None:
+        """uint8 (n, size, size, 3) in the order of `validation`; None where DVC's cache has them no more."""
         path = array.files("validation")[0].as_posix()
-        with self.experiment.open_output(path) as file:
-            return np.load(io.BytesIO(file.read()), allow_pickle=False)
+        try:
+            with self.experiment.open_output(path) as file:
+                return np.load(io.BytesIO(file.read()), allow_pickle=False)
+        except Exception as error:  # DVC's errors have no common class
+            print(f"{self.name}: shown without pictures, which are not in DVC's cache ({type(error).__name__})")
+            return None
 
     def _csv(self, path: Path, **options: object) -> pd.DataFrame:
         return pd.read_csv(io.BytesIO(self.experiment.read(path.as_posix())), keep_default_na=False, **options)
@@ -144,8 +148,8 @@ def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
         verdict = FAILED if each.failure else NOTHING if before and before.failure else ""
         if before and not verdict:
             accuracy, loss = (
-                comparison.paired(before.repeats[name], each.repeats[name], confidence)
-                for name in ("val_accuracy", "val_loss")
+                comparison.paired(before.repeats[name], each.repeats[name], confidence, grid)
+                for name, grid in (("val_accuracy", 1 / len(each.validation)), ("val_loss", 0.0))
             )
             verdict = comparison.verdict(accuracy, worth)
             needed = comparison.repeats_needed(accuracy, worth, confidence)
@@ -164,7 +168,7 @@ def best(measured: Sequence[Measured]) -> Measured | None:
     return max(trained, key=lambda each: each.accuracy, default=None)
 
 
-def write(folder: Path, measured: Sequence[Measured], worth: float, images: str, command: str, pictures: bool) -> None:
+def write(folder: Path, measured: Sequence[Measured], images: str, command: str, worth: float, pictures: bool) -> None:
     """Write ladder.csv, ladder.md, ladder.html and the two figures into `folder`.
 
     images: as they are to be called; pictures: whether the page may show them.
@@ -212,7 +216,7 @@ def write_search(folder: Path, measured: Sequence[Measured], images: str, comman
     rows = []
     for each in measured:
         row: dict[str, object] = {"name": each.name}
-        row |= {key: _text(asdict(each.setting.params)[key]) for key in each.setting.rung.changes}
+        row |= {key: _text(value) for key, value in each.setting.rung.changes.items()}
         for name in ("val_accuracy", "val_loss"):
             row[name] = None if each.failure else each.repeats[name].mean()
         rows.append(row | {"failure": each.failure})
@@ -226,7 +230,7 @@ def write_search(folder: Path, measured: Sequence[Measured], images: str, comman
         trials=sorted(trials, key=lambda each: (bool(each.failure), 0 if each.failure else -each.accuracy)),
         again=next((each for each in measured if each.name == AGAIN and not each.failure), None),
         start=measured[0].setting.before,
-        text=lambda each, key: _text(asdict(each.setting.params)[key]),
+        text=lambda each, key: _text(each.setting.rung.changes[key]),
     )
 
 
@@ -255,6 +259,7 @@ def _step(line: Compared, pictures: bool) -> dict[str, object]:
     old, new = line.before.validation, line.measured.validation
     was, now = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
     images = line.measured.validation_images() if pictures else None
+    pictures = images is not None
 
     def shown(rows: pd.Series) -> list[dict[str, object]]:
         surest = new[rows].sort_values(["probability", "file"], ascending=[False, True], kind="stable")

@@ -13,12 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.lib.runtime import UserError
+
 PREFIX = ".tmp-"
 
 
 @contextmanager
 def aside(path: str | Path) -> Iterator[Path]:
-    """A path to write to instead of `path`; moved to `path`, file or folder, if the block ends well."""
+    """A path to write to instead of `path`; moved to `path`, file or folder, if the block ends well.
+
+    A folder takes the place of a folder, and a file that of a file; anything else there raises UserError.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending stays, because Keras and matplotlib choose the format by it.
@@ -26,6 +31,9 @@ def aside(path: str | Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
+        if path.exists() and not (path.is_dir() if temporary.is_dir() else path.is_file()):
+            kind = "folder" if path.is_dir() else "file of another kind"
+            raise UserError(f"{path} is there already, and is a {kind}; choose another name, or move it away")
         if path.is_dir():
             _remove(path)
         os.replace(temporary, path)

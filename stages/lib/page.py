@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -51,11 +51,18 @@ def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray
         return HTMLResponse(html, headers={"Content-Security-Policy": f"{allowed}; connect-src 'self'"})
 
     async def classify(request: Request) -> Response:
+        # A page of another site may not have pictures looked at here.
+        origin = request.headers.get("origin")
+        if origin and origin != f"http://{request.headers['host']}":
+            return JSONResponse({"error": "the page is of another site"}, 403)
         data = bytearray()
-        async for part in request.stream():
-            data += part
-            if len(data) > most:
-                return JSONResponse({"error": f"the picture is larger than {most // 2**20} MiB"}, 413)
+        try:
+            async for part in request.stream():
+                data += part
+                if len(data) > most:
+                    return JSONResponse({"error": f"the picture is larger than {most // 2**20} MiB"}, 413)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         try:
             pixels, _ = await run_in_threadpool(decode, bytes(data), classifier.size)
         except Unusable as unusable:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,14 @@ def write(path: Path, template: str, **values: object) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["markdown"] = markdown
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     outputs.write_text(path, environment.get_template(template).render(values))
+
+
+def markdown(text: object) -> str:
+    """Any text, a class name say, as plain text of Markdown, in one line."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(str(text).split()))
 
 
 def picture_source(image: np.ndarray) -> str:

@@ -16,6 +16,7 @@ search:                    # for ladder.py --search
     learning_rate: {low: 0.0001, high: 0.1, log: true} # or any number between
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +30,9 @@ from stages.lib.runtime import UserError
 
 FILE = "ladder.yaml"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # a name that git takes for an experiment, and any file system
-OTHER_KEYS = ("images", "seed", "repeats", "workers")  # of params.yaml; these are the ladder's own, not a rung's
+# Of params.yaml, and no rung's: they decide on which pictures settings are compared, or are the ladder's own.
+OTHER_KEYS = ("images", "image_size", "validation", "test", "max_rejected", "seed", "repeats", "workers")
+ALONE, TRIAL = "-alone", "search-"  # in names of settings that are made from rungs
 Values = dict[str, object]
 
 
@@ -96,7 +99,7 @@ def read(path: str | Path = FILE) -> Ladder:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; it lists the rungs of the ladder: see README.md") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
         mark = getattr(error, "problem_mark", None)
         raise UserError(f"{path}{f', line {mark.line + 1}' if mark else ''} is not valid YAML") from None
     content = _mapping(content, str(path), {"rungs"}, {"repeats", "worth", "search"})
@@ -125,6 +128,9 @@ def climb(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) 
     A change that comes first on the ladder stands alone already and is not repeated. Raises UserError.
     """
     first = ladder.rung(start)
+    for name in (start, *only):
+        if [start, *only].count(name) > 1:
+            raise UserError(f"the rung {name!r} is named twice; name each once")
     bottom = asdict(base) | ladder.up_to(start)
     settings = [Setting(first.name, first, _checked(bottom, first), None)]
     for name in only:
@@ -134,7 +140,7 @@ def climb(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) 
     alone = []
     for name in only[1:]:
         rung = ladder.rung(name)
-        alone.append(Setting(f"{rung.name}-alone", rung, _checked(bottom | rung.changes, rung), first.name))
+        alone.append(Setting(f"{rung.name}{ALONE}", rung, _checked(bottom | rung.changes, rung), first.name))
     return settings + alone
 
 
@@ -152,11 +158,13 @@ def _rung(content: object, where: str) -> Rung:
     name, changes = content["name"], content["changes"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UserError(f"{where}: name is {name!r}; allowed: small letters, digits and single dashes between them")
+    if name.endswith(ALONE) or name.startswith(TRIAL):
+        raise UserError(f"{where}: name is {name!r}; names that end with {ALONE} or begin with {TRIAL} are taken")
     if not isinstance(changes, dict) or not changes:
         raise UserError(f"{where} ({name}): changes is {changes!r}; expected such as {{activation: relu}}")
     for key in changes:
         _parameter(key, f"{where} ({name})")
-    return Rung(name, changes, str(content.get("claim", "")))
+    return Rung(name, changes, " ".join(str(content.get("claim") or "").split()))
 
 
 def _search(content: object, where: str) -> Search:
@@ -167,13 +175,15 @@ def _search(content: object, where: str) -> Search:
     for key, choices in space.items():
         _parameter(key, f"{where}: space")
         if isinstance(choices, list) and choices:
+            _accepted(key, choices, f"{where}: space")
             continue
         choices = _mapping(choices, f"{where}: space: {key}", {"low", "high"}, {"log"})
-        numbers = all(type(choices[end]) in (int, float) for end in ("low", "high"))
+        numbers = all(type(choices[end]) in (int, float) and math.isfinite(choices[end]) for end in ("low", "high"))
         if not numbers or choices["low"] >= choices["high"] or (choices.get("log") and choices["low"] <= 0):
             raise UserError(
                 f"{where}: space: {key} is {choices!r}; expected numbers with low below high, above 0 for log"
             )
+        _accepted(key, [choices["low"], choices["high"]], f"{where}: space")
     return Search(str(content["from"]), _positive(content.get("repeats", 3), int, f"{where}: repeats"), space)
 
 
@@ -181,6 +191,12 @@ def _parameter(key: object, where: str) -> None:
     known = [name for name in params.CHECKS if name not in OTHER_KEYS]
     if key not in known:
         raise UserError(f"{where}: {key!r} is no parameter that a rung can change; {nearest(str(key), known)}")
+
+
+def _accepted(key: str, values: Sequence[object], where: str) -> None:
+    for value in values:
+        if not params.CHECKS[key].accepts(value):
+            raise UserError(f"{where}: {key} is {value!r}; {params.CHECKS[key].allowed}")
 
 
 def _mapping(content: object, where: str, needed: set[str], more: set[str]) -> dict:

@@ -98,8 +98,10 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 sys.excepthook = _excepthook
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], stopped: str = STOPPED) -> None:
     """Call `main` as the body of a program: a user's mistake ends as one line and exit code 1.
+
+    stopped: what Ctrl-C ends with.
 
     Output lines are flushed as they are printed, so that DVC and log files show progress live, and
     a file name that the terminal's encoding cannot show is escaped instead of ending the program.
@@ -111,7 +113,7 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(_one_line(f"error: {error}"))
     except KeyboardInterrupt:
-        sys.exit(STOPPED)
+        sys.exit(stopped)
     except FileNotFoundError as error:
         sys.exit(_one_line(f"error: {error.filename or error} is missing; `dvc repro` makes what a stage needs"))
     except OSError as error:

@@ -11,7 +11,7 @@ import optuna
 
 from stages.lib import params
 from stages.lib.ladder_report import AGAIN, Measured
-from stages.lib.rungs import FILE, Ladder, Rung, Setting
+from stages.lib.rungs import FILE, TRIAL, Ladder, Rung, Setting
 from stages.lib.runtime import UserError
 
 OTHER_SEEDS = 1000  # added to the seed when the best trial is measured again
@@ -20,7 +20,8 @@ OTHER_SEEDS = 1000  # added to the seed when the best trial is measured again
 def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Setting], Measured]) -> Iterator[Measured]:
     """Yield each of `trials` settings as `measure` found it, then the best one again with other seeds.
 
-    The best of many is partly the luckiest, so its first figure promises too much. Raises UserError.
+    The best of many is partly the luckiest, so its first figure promises too much. The other seeds mean another
+    split, too. Raises UserError.
     """
     if not ladder.search:
         raise UserError(f"{FILE} has no search; it says where to search from, and over which space: see README.md")
@@ -31,8 +32,14 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
     for number in range(1, trials + 1):
         trial = study.ask()
         changes = {key: _suggest(trial, key, choices) for key, choices in ladder.search.space.items()}
-        rung = Rung(f"search-{number}", changes)
-        measured = measure(Setting(rung.name, rung, params.check(bottom | changes, FILE), ladder.search.start))
+        rung = Rung(f"{TRIAL}{number}", changes)
+        try:
+            tried = params.check(bottom | changes, FILE)
+        except UserError as error:  # values that do not go together, such as many blocks on small pictures
+            setting = Setting(rung.name, rung, params.check(bottom, FILE), ladder.search.start)
+            measured = Measured(setting, None, str(error))
+        else:
+            measured = measure(Setting(rung.name, rung, tried, ladder.search.start))
         if measured.failure:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:

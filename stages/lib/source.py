@@ -62,11 +62,11 @@ def find(images: str) -> Source:
     return Source(container, pictures, len(files) - len(pictures), empty)
 
 
-def each_unlabelled(path: str) -> Iterator[tuple[Container, Picture]]:
+def each_unlabelled(path: str, many: bool) -> Iterator[tuple[Container, Picture]]:
     """Every file at `path` but litter, as a picture without a class: one file, or those of a folder or archive.
 
-    One file is called by its path, the others by their place in the folder or archive. Raises UserError where
-    there is nothing.
+    One file is called by its path, the others by their place in the folder or archive, with `many` behind its path.
+    Raises UserError where there is nothing.
     """
     if Path(path).is_file() and not path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")):
         entry = Entry(Path(path).name, 0, Path(path).stat().st_size)
@@ -77,7 +77,7 @@ def each_unlabelled(path: str) -> Iterator[tuple[Container, Picture]]:
     if not entries:
         raise UserError(f"{path} holds no files; expected a picture, a folder of pictures, .zip, .tar or .tar.gz")
     for entry in entries:
-        yield container, Picture(printable(entry.name), "", entry)
+        yield container, Picture(printable(f"{Path(path) / entry.name}" if many else entry.name), "", entry)
 
 
 def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.ndarray, dict[str, object]]:
