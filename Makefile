@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
 repro: .venv/installed .git
 	dvc repro
-	@dvc metrics show
+	@dvc metrics show reports/metrics.json
 	@echo "see reports/report.html"
 
 ladder: .venv/installed .git
