@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    from stages.lib import ladder_report, params, rungs, runtime, search
+    from stages.lib import ladder_report, params, rungs, runtime
 
     ladder = rungs.read()
     searched = options.search is not None
@@ -44,14 +44,13 @@ def main(options: argparse.Namespace) -> None:
     if options.repeats is not None:
         repeats = options.repeats
     base = params.check(asdict(params.read()) | {"repeats": repeats})
-    prefix, shown = "", base.images
-    if options.images:
-        # An experiment runs in a folder of its own, where only a path inside the project is the same. A path
-        # outside is of this machine alone, and is named by its last part in what is written.
-        path = Path(options.images)
-        outside = path.is_absolute() or ".." in path.parts
-        base = replace(base, images=str(path.resolve()) if outside else path.as_posix())
-        prefix, shown = f"{rungs.as_name(path.name)}-", path.name if outside else path.as_posix()
+    # An experiment runs in a folder of its own, where only a path inside the project is the same. A path outside
+    # is of this machine alone, and is named by its last part in what is written.
+    path = Path(options.images or base.images)
+    outside = path.is_absolute() or ".." in path.parts
+    base = replace(base, images=str(path.resolve()) if outside else path.as_posix())
+    shown = path.name if outside else path.as_posix()
+    prefix = f"{rungs.as_name(path.name)}-" if options.images else ""
     given = [shown if each == options.images else each for each in sys.argv[1:]]
     about = {"images": shown, "command": shlex.join(["python", "ladder.py", *given])}
 
@@ -65,6 +64,8 @@ def main(options: argparse.Namespace) -> None:
             raise runtime.UserError(f"{count} could not be trained: {failed[0].failure}")
 
     if searched:
+        from stages.lib import search
+
         measured = list(search.run(ladder, base, options.search, lambda setting: measure(setting, prefix)))
         report(measured, ladder_report.write_search, "search.md")
     else:
@@ -77,7 +78,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def measure(setting, prefix: str):
-    """Find the setting's experiment, or run it, and say what came of it."""
+    """Find the experiment of a rungs.Setting, or run it; say what came of it, and return it as Measured."""
     from stages.lib import experiments, ladder_report
     from stages.lib.runtime import UserError
 

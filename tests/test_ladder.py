@@ -237,6 +237,10 @@ def test_pictures_that_neither_git_nor_dvc_knows_are_found_and_so_are_odd_names(
     outside = shutil.copytree(project / "data/mine", project.parent / "outside")
     said = ladder(project, "--images", "../outside", "--only", "longer", "--repeats", "2", "--out", "reports/odd")
     assert "outside-first: validation accuracy" in said
+    params = (project / "params.yaml").read_text().replace("images: data/mine", "images: ../outside")
+    (project / "params.yaml").write_text(params)
+    said = ladder(project, "--only", "longer", "--repeats", "2", "--out", "reports/odd")
+    assert said.count("(finished before)") == 2
     assert str(outside.parent) not in (project / "reports/odd/ladder.html").read_text(encoding="utf-8")
 
 
