@@ -7,7 +7,6 @@ the quantization costs). Class names and the temperature by which probabilities 
 in the files. Nothing depends on this stage: `dvc repro evaluate` goes without it.
 """
 
-import hashlib
 import json
 import sys
 from dataclasses import asdict
@@ -37,7 +36,7 @@ def main() -> None:
     metadata = {
         "classes": data["classes"],
         "temperature": metrics["temperature"],
-        "keras_md5": _md5(MODEL),
+        "keras_md5": outputs.md5(MODEL),
     }
     train, test = array.read("train"), array.read("test")
     with runtime.native_log_held_back():
@@ -62,14 +61,10 @@ def main() -> None:
         metrics=metrics,
         export=export,
         parameters=model.count_params(),
-        files=[(path.name, path.stat().st_size, _md5(path)) for path in (MODEL, *files)],
+        files=[(path.name, path.stat().st_size, outputs.md5(path)) for path in (MODEL, *files)],
     )
     print(f"int8 gives {accuracy:.3f} of the test pictures right, {export['int8_accuracy_lost']:+.4f} lost")
     print(f"see {CARD}; use the model with: python predict.py photo.jpg")
-
-
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ included, stays as it is, even if the process is killed.
 """
 
 import functools
-import hashlib
 import itertools
 import json
 import os
@@ -162,8 +161,7 @@ def _md5(path: str) -> str | None:
     if not Path(path).exists():
         return None
     if Path(path).is_file():
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
+        return outputs.md5(path)
     from dvc.dependency.base import Dependency
     from dvc.repo import Repo
 

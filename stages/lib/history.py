@@ -20,8 +20,8 @@ Row = dict[str, float]
 def write(rows: list[Row], patience: int) -> None:
     """Write both tables from rows of: repeat, seed, epoch (from 1), loss, accuracy, val_loss, val_accuracy."""
     table = pd.DataFrame(rows)[["repeat", "seed", "epoch", *NAMES]]
-    by_repeat = by_repeats(rows)
-    table["kept"] = [int(kept_epoch(by_repeat[row["repeat"]], patience) == row["epoch"]) for row in rows]
+    keeps = {repeat: kept_epoch(of_one, patience) for repeat, of_one in by_repeats(rows).items()}
+    table["kept"] = [int(keeps[row["repeat"]] == row["epoch"]) for row in rows]
     write_table(REPEATS, table)
     write_table(HISTORY, means(table))
 

@@ -1,13 +1,12 @@
 """The exported network at work, with ONNX Runtime: no TensorFlow, ready in a fraction of a second."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from stages.lib import calibration
+from stages.lib import calibration, outputs
 from stages.lib.runtime import UserError
 
 BATCH = 100
@@ -35,10 +34,8 @@ class Classifier:
         except Exception as error:  # ONNX Runtime's own exceptions have no common class
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{file} is no model of this project ({reason}); `dvc repro` makes one") from None
-        if path.suffix == ".keras" and path.is_file():
-            md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-            if values["keras_md5"] != md5:
-                raise UserError(f"{file} was made from another {path.name}; `dvc repro` makes it anew")
+        if path.suffix == ".keras" and path.is_file() and values["keras_md5"] != outputs.md5(path):
+            raise UserError(f"{file} was made from another {path.name}; `dvc repro` makes it anew")
 
     def raw(self, images: np.ndarray) -> np.ndarray:
         """What the network says of uint8 (n, size, size, 3): float32 (n, classes), as the Keras model would."""

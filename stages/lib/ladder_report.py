@@ -187,7 +187,6 @@ def write(folder: Path, measured: Sequence[Measured], images: str, command: str,
     values = {
         "images": images,
         "command": command,
-        "lines": lines,
         "ladder": [line for line in lines if line.table == "ladder"],
         "alone": [line for line in lines if line.table == "alone"],
         "best": best(measured),

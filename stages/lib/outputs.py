@@ -5,6 +5,7 @@ used meanwhile begins with `.tmp-`, which git ignores and the next run of the sa
 """
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -65,6 +66,12 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[s
 def write_json(path: str | Path, value: object) -> None:
     """Write `value` as indented JSON, keys in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def md5(path: str | Path) -> str:
+    """The md5 of a file, as dvc.lock has it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,6 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
-import jinja2
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
@@ -44,9 +43,7 @@ def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray
 
     async def show(request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        environment = jinja2.Environment(loader=jinja2.FileSystemLoader(report.TEMPLATES), autoescape=True)
-        template = environment.get_template("demo.html.j2")
-        html = template.render(nonce=nonce, classes=classifier.classes, most=most)
+        html = report.render("demo.html.j2", nonce=nonce, classes=classifier.classes, most=most)
         allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'"
         return HTMLResponse(html, headers={"Content-Security-Policy": f"{allowed}; connect-src 'self'"})
 

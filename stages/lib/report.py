@@ -1,6 +1,7 @@
 """report.html: what was done and what came of it, in one file that needs nothing else."""
 
 import base64
+import functools
 import io
 import re
 from collections.abc import Sequence
@@ -40,7 +41,17 @@ class Alike:
 
 
 def write(path: Path, template: str, **values: object) -> None:
-    """Fill a template of this folder with `values`. On a page everything is escaped, class and file names included."""
+    """Write a template of this folder, filled with `values`."""
+    outputs.write_text(path, render(template, **values))
+
+
+def render(template: str, **values: object) -> str:
+    """A template of this folder, filled with `values`. On a page everything is escaped, names included."""
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -50,7 +61,7 @@ def write(path: Path, template: str, **values: object) -> None:
     )
     environment.filters["markdown"] = markdown
     environment.filters["percent"] = lambda value: f"{value:.1%}"
-    outputs.write_text(path, environment.get_template(template).render(values))
+    return environment
 
 
 def markdown(text: object) -> str:
