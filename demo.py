@@ -28,26 +28,26 @@ def main(options: argparse.Namespace) -> None:
 
     if not 0 <= options.port <= 65535:
         raise runtime.UserError(f"--port is {options.port}; allowed: 0 to 65535")
-    classifier = inference.Classifier(options.model)
+    model = inference.Model(options.model)
     try:
         train, rows = array.read("train"), array.read_pictures()["train"]
     except FileNotFoundError:
         raise runtime.UserError("data/processed is missing; `dvc repro` makes it") from None
     images = train.images[:COMPARED]
-    if images.shape[1] != classifier.size:
+    if images.shape[1] != model.size:
         raise runtime.UserError(
             f"data/processed has pictures of {images.shape[1]} pixels a side, the model takes "
-            f"{classifier.size}; `dvc repro` makes both anew"
+            f"{model.size}; `dvc repro` makes both anew"
         )
-    features = classifier.features(np.asarray(images))
+    features = model.features(np.asarray(images))
 
     def respond(pixels: np.ndarray) -> dict[str, object]:
         """All that the page shows of uint8 (size, size, 3)."""
-        nearest = np.argsort(-(features @ classifier.features(pixels[None])[0]), kind="stable")[:NEAREST]
-        alike = [(images[row], rows[row]["file"], rows[row]["class"]) for row in nearest]
-        return page.answer(classifier, pixels, alike)
+        nearest = np.argsort(-(features @ model.features(pixels[None])[0]), kind="stable")[:NEAREST]
+        alike = [(images[row], rows[row]["file"], rows[row]["label"]) for row in nearest]
+        return page.answer(model, pixels, alike)
 
-    page.serve(options.port, classifier, MAX_UPLOAD, respond)
+    page.serve(options.port, model, MAX_UPLOAD, respond)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
     make ladder                                              all rungs on the pictures of params.yaml
     python ladder.py --from baseline --only relu,deeper      some rungs, from another start
     python ladder.py --images data/mine.zip --repeats 10     other pictures, more repeats
+    python ladder.py --ladder ladder-counts.yaml             another ladder, with pictures of its own
     python ladder.py --search 20                             try 20 settings from ladder.yaml's search space
 
-Writes ladder.csv, ladder.md and ladder.html (a search: search.csv and search.md). What is finished is not run
+Writes ladder.csv, ladder.md and ladder.html (a search: search.csv and search.md) into reports/, those of another
+ladder-NAME.yaml into reports/NAME/. What is finished is not run
 again: stop it when you like and start it anew. The workspace and params.yaml stay as they are.
 Exit codes: 0 all measured; 1 a mistake, or a setting that could not be trained (the others are still compared).
 """
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+LADDER = "ladder.yaml"
 TARGET = "evaluate"  # the stage whose results are compared
 MARK = "ladder: "  # begins the message of every experiment made here; others are never replaced
 
@@ -25,10 +28,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="start", metavar="RUNG", help="the rung to start from (the first one)")
     parser.add_argument("--only", metavar="RUNG,RUNG", help="the rungs to climb after it (all that follow it)")
+    parser.add_argument("--ladder", type=Path, metavar="FILE", default=LADDER, help=f"where the rungs are ({LADDER})")
     parser.add_argument("--images", metavar="PATH", help="other pictures than params.yaml names")
     parser.add_argument("--repeats", type=int, metavar="N", help="models trained in each setting (as ladder.yaml says)")
     parser.add_argument("--search", type=int, metavar="N", help="instead of climbing, try N settings")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("reports"), help="where to write (reports)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (see above)")
     parser.add_argument("--no-pictures", action="store_true", help="a page without pictures, to publish it")
     return parser.parse_args()
 
@@ -36,7 +40,9 @@ def arguments() -> argparse.Namespace:
 def main(options: argparse.Namespace) -> None:
     from stages.lib import ladder_report, params, rungs, runtime
 
-    ladder = rungs.read()
+    ladder = rungs.read(options.ladder)
+    own = rungs.as_name(options.ladder.name.removeprefix("ladder-"))
+    out = options.out or (Path("reports") if options.ladder.name == LADDER else Path("reports") / own)
     searched = options.search is not None
     if searched and options.search < 1:
         raise runtime.UserError(f"--search is {options.search}; allowed: a whole number from 1")
@@ -46,19 +52,20 @@ def main(options: argparse.Namespace) -> None:
     base = params.check(asdict(params.read()) | {"repeats": repeats})
     # An experiment runs in a folder of its own, where only a path inside the project is the same. A path outside
     # is of this machine alone, and is named by its last part in what is written.
-    path = Path(options.images or base.images)
+    images = options.images or ladder.images
+    path = Path(images or base.images)
     outside = path.is_absolute() or ".." in path.parts
     base = replace(base, images=str(path.resolve()) if outside else path.as_posix())
     shown = path.name if outside else path.as_posix()
-    prefix = f"{rungs.as_name(path.name)}-" if options.images else ""
+    prefix = f"{rungs.as_name(path.name)}-" if images else ""
     given = [shown if each == options.images else each for each in sys.argv[1:]]
     about = {"images": shown, "command": shlex.join(["python", "ladder.py", *given])}
 
     def report(measured: list, write: Callable[..., None], page: str, **more: object) -> None:
         failed = [each for each in measured if each.failure]
         if len(failed) < len(measured):
-            write(options.out, measured, **about, **more)
-            print(f"see {options.out / page}")
+            write(out, measured, **about, **more)
+            print(f"see {out / page}")
         if failed:
             count = f"{len(failed)} of {len(measured)} settings"
             raise runtime.UserError(f"{count} could not be trained: {failed[0].failure}")
@@ -89,7 +96,7 @@ def measure(setting, prefix: str):
             found = "run now"
             experiment = experiments.run(name, setting.params, setting.name, MARK, show)
         result = ladder_report.Measured(setting, experiment)
-        print(f"{experiment.name}: validation accuracy {result.spread} ({found})", flush=True)
+        print(f"{experiment.name}: validation {result.score_name} {result.spread} ({found})", flush=True)
     except UserError as error:
         result = ladder_report.Measured(setting, None, str(error))
         print(f"{name}: {error}", flush=True)

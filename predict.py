@@ -1,4 +1,4 @@
-"""Say what is on pictures, with the model that `dvc repro` trained.
+"""Say what is on pictures, which class or how much, with the model that `dvc repro` trained.
 
     python predict.py photo.jpg folder/ pictures.zip              a table on the terminal
     python predict.py folder/ --top 3 --csv out.csv               three classes each; CSV for programs
@@ -25,15 +25,19 @@ ALONE = 2 * BATCH  # up to so many pictures no other process is started: that ta
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, folders, .zip, .tar or .tar.gz archives")
-    parser.add_argument("--top", type=int, default=1, metavar="N", help="the N most probable classes (1)")
+    parser.add_argument("--top", type=int, metavar="N", help="the N most probable classes (1)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all answers as CSV")
     parser.add_argument(
         "--model", type=Path, default=Path("models/model.keras"), help="models/model.keras, if not named"
     )
-    parser.add_argument("--submission", type=Path, metavar="FILE", help="write file and class: .tsv with tabs, or .csv")
+    parser.add_argument(
+        "--submission", type=Path, metavar="FILE", help="write file and answer: .tsv with tabs, or .csv"
+    )
     parser.add_argument("--header", metavar="A,B", help="the submission's first line; none, if not given")
     parser.add_argument("--sample", type=Path, metavar="FILE", help="a sample submission to take names and order from")
-    parser.add_argument("--fallback", metavar="CLASS", help="what the submission says of a picture that cannot be used")
+    parser.add_argument(
+        "--fallback", metavar="ANSWER", help="what the submission says of a picture that cannot be used"
+    )
     parser.add_argument("--explain", type=Path, metavar="FOLDER", help="write a heat map for each picture")
     return parser.parse_args()
 
@@ -41,10 +45,13 @@ def arguments() -> argparse.Namespace:
 def main(options: argparse.Namespace) -> None:
     from stages.lib import answers, inference, runtime, source
 
-    classifier = inference.Classifier(options.model)
-    if not 1 <= options.top <= len(classifier.classes):
-        raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(classifier.classes)}, one for each class")
-    form = answers.Form.of(options.submission, options.header, options.sample, options.fallback, classifier.classes)
+    model = inference.Model(options.model)
+    if options.top is not None and not model.classes:
+        raise runtime.UserError("--top is for classes, and this model gives numbers; leave it out")
+    top = 0 if not model.classes else 1 if options.top is None else options.top
+    if model.classes and not 1 <= top <= len(model.classes):
+        raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(model.classes)}, one for each class")
+    form = answers.Form.of(options.submission, options.header, options.sample, options.fallback, model.classes)
     found = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
     if form:
         form.check([picture.file for _, picture in found])
@@ -52,15 +59,15 @@ def main(options: argparse.Namespace) -> None:
         raise runtime.UserError(f"--csv is {options.csv}; allowed: a name that ends with .csv")
 
     rows = []
-    for batch in read(found, classifier.size):
-        rows += answers.answer(classifier, batch)
+    for batch in read(found, model.size):
+        rows += answers.answer(model, batch)
         if options.explain:
-            answers.explain(options.explain, classifier, batch, len(rows) - len(batch))
+            answers.explain(options.explain, model, batch, len(rows) - len(batch))
     if form:
         form.write(options.submission, rows)
     if options.csv:
-        answers.write_csv(options.csv, rows, options.top)
-    print(answers.as_text(rows, options.top))
+        answers.write_csv(options.csv, rows, top)
+    print(answers.as_text(rows, top))
     if any(row.reason for row in rows):
         sys.exit(SOME_UNUSABLE)
 

@@ -22,12 +22,13 @@ SUMMARY = Path("reports/model.txt")
 
 def main() -> None:
     p = params.read()
-    n_classes = len(json.loads(DATA.read_text(encoding="utf-8"))["classes"])
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    numbers = {key: data["target"][key] for key in ("mean", "deviation")} if "target" in data else {}
     with outputs.aside(INITIAL) as folder:
         folder.mkdir()
         for repeat in range(p.repeats):
             runtime.seed_everything(p.seed + repeat)
-            model = network.build(p, n_classes)
+            model = network.build(p, len(data["classes"]), **numbers)
             network.save_weights(model, folder / f"repeat-{repeat}.weights.h5")
     outputs.write_text(ARCHITECTURE, network.architecture(model))
     outputs.write_text(SUMMARY, network.summary(model))

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 
-from stages.lib import array, check, duplicates, outputs, params, source, split, workers
+from stages.lib import array, check, duplicates, outputs, params, source, split, task, workers
 from stages.lib.archive import Container
 from stages.lib.decode import Unusable
 
@@ -26,10 +26,9 @@ BATCH = 64  # pictures a task: large enough to hide what a task costs, small eno
 def main() -> None:
     p = params.read()
     found = source.find(p.images)
-    names = source.class_names(found.pictures)
-    check.classes(names, found.empty_classes)
-    params.loss_name(p.loss, len(names))  # refused now, not after every picture has been read
-    print(f"{len(found.pictures)} pictures of {len(names)} classes in {p.images}")
+    asked = task.of(found)
+    params.loss_name(p.loss, len(asked.classes))  # refused now, not after every picture has been read
+    print(f"{len(found.pictures)} {asked.words} in {p.images}")
 
     with outputs.aside(array.FOLDER) as folder:
         folder.mkdir()
@@ -38,8 +37,8 @@ def main() -> None:
         used, rejected = read_all(found, p, scratch)
         check.too_many_rejected(rejected, len(found.pictures), p.max_rejected)
 
-        labels = [found.pictures[each["row"]].label for each in used]
-        check.every_class_is_used(names, labels)
+        pictures = [found.pictures[each["row"]] for each in used]
+        strata = asked.strata(pictures)
         copies, group = duplicates.groups(
             [each["copy_hash"] for each in used],
             np.array([each["look_hash"] for each in used]),
@@ -47,20 +46,20 @@ def main() -> None:
             [each["row"] for each in used],
         )
         keys = [each["key"] for each in used]
-        given = [found.pictures[each["row"]].split for each in used]
-        sides = split.assign(keys, labels, group, given, p.validation, p.test)
+        given = [picture.split for picture in pictures]
+        sides = split.assign(keys, strata, group, given, p.validation, p.test)
+        labels = asked.labels(found.pictures)
+        facts = asked.facts(pictures, sides)
 
         # In the order of the keys, so that renaming pictures changes nothing.
-        order = sorted(range(len(used)), key=lambda i: (keys[i], found.pictures[used[i]["row"]].file))
+        order = sorted(range(len(used)), key=lambda i: (keys[i], pictures[i].file))
         members = {side: [i for i in order if sides[i] == side] for side in split.SPLITS}
         rows = {side: [used[i]["row"] for i in indices] for side, indices in members.items()}
-        numbers = {name: number for number, name in enumerate(names)}
-        row_labels = np.array([numbers[picture.label] for picture in found.pictures])
-        array.write(folder, scratch, rows, row_labels)
+        array.write(folder, scratch, rows, labels)
         array.write_pictures(
             folder,
             (
-                (side, found.pictures[used[i]["row"]].file, labels[i], group[i])
+                (side, pictures[i].file, pictures[i].label, group[i])
                 for side, indices in members.items()
                 for i in indices
             ),
@@ -69,17 +68,15 @@ def main() -> None:
         del pixels
         scratch.unlink()
 
-    colour_only = check.colour_only_accuracy(
-        colours["train"], row_labels[rows["train"]], colours["test"], row_labels[rows["test"]]
-    )
     data = {
-        "classes": names,
+        "classes": list(asked.classes),  # none where numbers are asked for
         "found": len(found.pictures),
         "used": len(used),
         "rejected": len(rejected),
         "ignored": found.ignored,
-        **check.facts(labels, sides, copies, group, [each["facts"] for each in used], names),
-        "colour_only_accuracy": round(colour_only, 4),
+        **facts,
+        **check.facts(strata, copies, group, [each["facts"] for each in used]),
+        **asked.colour_only(colours["train"], labels[rows["train"]], colours["test"], labels[rows["test"]]),
     }
     outputs.write_json(DATA, data)
     rows_rejected = ((each.file, each.label, each.reason, each.advice) for each in rejected)

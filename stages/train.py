@@ -4,10 +4,10 @@
 
 Each repeat starts from its own weights and has its own order of pictures, both from seed + repeat;
 the pictures and their split are the same for all. Writes reports/repeats.csv (every repeat and
-epoch), reports/history.csv (means over repeats) and models/model.keras: the repeat with the lowest
-validation loss after the epoch that it keeps (the last, or with `patience` its best). The test split
-is not read. A training that was interrupted goes on after the last finished epoch of each repeat, with
-the same result.
+epoch), reports/history.csv and reports/score.csv (means over repeats) and models/model.keras: the
+repeat with the lowest validation loss after the epoch that it keeps (the last, or with `patience` its
+best). The test split is not read. A training that was interrupted goes on after the last finished
+epoch of each repeat, with the same result.
 """
 
 import math
@@ -81,16 +81,17 @@ def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]
         pictures = folded["train"]
         if p.flip or p.shift:
             pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator)
-        loss, accuracy = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
-        val_loss, val_accuracy = trainer.evaluate(folded["validation"], labels["validation"])
+        measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
+        measured += trainer.evaluate(folded["validation"], labels["validation"])
+        score = history.ACCURACY if trainer.n_classes else history.R2
         row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
-        row |= {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
+        row |= dict(zip(history.names(score), measured, strict=True))
         stop_if_diverged(row, p)
         rows.append(row)
         checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
         print(
-            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, accuracy "
-            f"{row['accuracy']:.4f}, validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}",
+            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {score} "
+            f"{row[score]:.4f}, validation loss {row['val_loss']:.4f}, {score} {row[f'val_{score}']:.4f}",
             flush=True,
         )
     return rows

@@ -10,7 +10,7 @@ from conftest import DEFAULTS, write_params, write_pictures
 from test_stages import md5s, run_all
 
 from stages import export
-from stages.lib import array, inference, litert, network, onnx_graph, params, report
+from stages.lib import array, decision, inference, litert, network, onnx_graph, params, report
 from stages.lib.network import keras
 from stages.lib.runtime import UserError
 
@@ -23,7 +23,7 @@ def model(classes: int = 3, **changes: object) -> keras.Model:
 
 
 def by_onnx(file: bytes, images: np.ndarray) -> np.ndarray:
-    return onnxruntime.InferenceSession(file).run([onnx_graph.OUTPUT], {onnx_graph.INPUT: images})[0]
+    return onnxruntime.InferenceSession(file).run([onnx_graph.ANSWERS], {onnx_graph.INPUT: images})[0]
 
 
 @pytest.mark.parametrize("activation", sorted(set(params.ACTIVATIONS) - {"exponential"}))  # it overflows untrained
@@ -47,8 +47,8 @@ def test_litert_gives_the_models_answers_and_nearly_so_in_8_bits(activation):
     plain = model(activation=activation)
     metadata = {"classes": ["a", "ü", "|"]}
     file, small = litert.convert(plain, metadata), litert.quantize(plain, IMAGES, metadata)
-    np.testing.assert_allclose(litert.probabilities(file, IMAGES), plain(IMAGES), atol=1e-5)
-    np.testing.assert_allclose(litert.probabilities(small, IMAGES), plain(IMAGES), atol=0.05)
+    np.testing.assert_allclose(litert.answers(file, IMAGES), plain(IMAGES), atol=1e-5)
+    np.testing.assert_allclose(litert.answers(small, IMAGES), plain(IMAGES), atol=0.05)
     assert len(small) < 0.4 * len(file)
     assert litert.read_metadata(file) == litert.read_metadata(small) == metadata
     assert file == litert.convert(plain, metadata) and small == litert.quantize(plain, IMAGES, metadata)
@@ -65,14 +65,14 @@ def test_the_stage_writes_files_that_agree_on_every_test_picture(work, classes):
     assert md5s() == once, "the same bytes again"
 
     images = array.read("test").images
-    expected = network.probabilities(network.load(export.MODEL), images)
-    classifier = inference.Classifier(export.MODEL)
+    expected = network.answers(network.load(export.MODEL), images)
+    classifier = inference.Model(export.MODEL)
     assert classifier.classes == list(classes)
-    lite = network.of_classes(litert.probabilities(export.LITERT.read_bytes(), images))
+    lite = decision.of_classes(litert.answers(export.LITERT.read_bytes(), images))
     for found in (classifier.raw(images), lite):
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
-    assert (classifier.probabilities(images).argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert (classifier.answers(images).argmax(axis=1) == expected.argmax(axis=1)).all()
 
     metrics, said = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("metrics", "export"))
     assert said["int8_accuracy_lost"] == pytest.approx(metrics["accuracy"] - said["int8_accuracy"], abs=1e-4)
@@ -83,15 +83,15 @@ def test_the_stage_writes_files_that_agree_on_every_test_picture(work, classes):
 def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_path):
     file, keras_file = tmp_path / "model.onnx", tmp_path / "model.keras"
     with pytest.raises(UserError, match=r"model\.onnx is missing; `dvc repro` makes it"):
-        inference.Classifier(keras_file)
+        inference.Model(keras_file)
     file.write_bytes(b"nonsense")
     with pytest.raises(UserError, match="is no model of this project"):
-        inference.Classifier(file)
+        inference.Model(file)
     file.write_bytes(onnx_graph.build(model(), {"classes": ["a", "b", "c"], "temperature": 1.0, "keras_md5": "0"}))
-    assert inference.Classifier(file).classes == ["a", "b", "c"]
+    assert inference.Model(file).classes == ["a", "b", "c"]
     keras_file.write_bytes(b"another")
     with pytest.raises(UserError, match=r"was made from another model\.keras"):
-        inference.Classifier(keras_file)
+        inference.Model(keras_file)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_targets_fit_the_outputs():
 def test_probabilities_of_two_classes_add_up_to_one():
     runtime.seed_everything(0)
     model = network.build(params(image_size=16), 2)
-    result = network.probabilities(model, np.full((3, 16, 16, 3), 200, dtype=np.uint8))
+    result = network.answers(model, np.full((3, 16, 16, 3), 200, dtype=np.uint8))
     assert result.shape == (3, 2)
     assert np.allclose(result.sum(axis=1), 1)
 

@@ -67,7 +67,7 @@ def test_a_table_and_csv_with_a_row_for_every_picture(model, folder):
 def test_pictures_are_read_as_in_training(model, folder):
     predict(model, "pictures/more/b.jpg", "--csv", "out.csv")
     pixels, _ = decode.decode(Path("pictures/more/b.jpg").read_bytes(), 32)
-    expected = inference.Classifier(model).probabilities(pixels[None])[0]
+    expected = inference.Model(model).answers(pixels[None])[0]
     assert table("out.csv")[1][:3] == ["pictures/more/b.jpg", CLASSES[expected.argmax()], f"{expected.max():.6f}"]
 
 
@@ -78,9 +78,9 @@ def test_many_pictures_over_processes_and_an_archive_keep_their_order(model, fol
     predict(model, "many.zip", "pictures/a.png", "--csv", "out.csv")
     rows = table("out.csv")[1:]
     assert [row[0] for row in rows] == [*(f"many.zip/{number:03d}.png" for number in range(150)), "pictures/a.png"]
-    classifier = inference.Classifier(model)
+    classifier = inference.Model(model)
     pixels = np.array([decode.decode(encoded(stripes(number % 4, number)), 32)[0] for number in range(150)])
-    expected = classifier.probabilities(pixels)
+    expected = classifier.answers(pixels)
     assert [row[1] for row in rows[:-1]] == [CLASSES[index] for index in expected.argmax(axis=1)]
     np.testing.assert_allclose([float(row[2]) for row in rows[:-1]], expected.max(axis=1), atol=1e-5)
 

@@ -133,9 +133,9 @@ def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
     # What evaluates the pictures is the network without dropout.
     plain = network.build(params.check(DEFAULTS | {"image_size": 32}), 4)
     plain.load_weights(weights)
-    answers = network.probabilities(plain, images[:, ::3, ::3])
+    answers = network.answers(plain, images[:, ::3, ::3])
     assert epoch(1)[0][1] == pytest.approx(np.mean(answers.argmax(axis=1) == labels))
-    assert epoch(1)[0][0] == pytest.approx(network.loss(p, answers, labels), abs=1e-5)
+    assert epoch(1)[0][0] == pytest.approx(network.loss(p, plain, answers, labels), abs=1e-5)
 
 
 def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):

@@ -4,52 +4,78 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from stages.lib import occlusion, outputs
-from stages.lib.inference import Classifier
+from stages.lib import occlusion, outputs, report
+from stages.lib.inference import Model
 from stages.lib.params import nearest
 from stages.lib.runtime import UserError
 
 Read = tuple[str, np.ndarray | None, str]  # a file's name, its pixels, or the reason why there are none
 WIDTH = 40  # of a file name on the terminal
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A picture's classes with their probabilities, most probable first; or the reason why there are none."""
+    """A picture's classes with their probabilities, the named one first; or its number; or the reason for neither.
+
+    After the named class come the others, the most probable one first. margin: as inference.Model has it.
+    """
 
     file: str
-    classes: list[tuple[str, float]]
+    classes: Sequence[tuple[str, float]] = ()
     reason: str = ""
+    number: float | None = None
+    margin: float = 0.0
+
+    def words(self, top: int) -> str:
+        """For the terminal."""
+        if self.number is not None:
+            return f"{report.number(self.number)} ± {report.number(self.margin)}"
+        return "  ".join(f"{name} {p:.3f}" for name, p in self.classes[:top]) or self.reason
+
+    @property
+    def short(self) -> str | None:
+        """For a submission; None where there is no answer."""
+        if self.number is not None:
+            return f"{self.number:.7g}"
+        return self.classes[0][0] if self.classes else None
 
 
-def answer(classifier: Classifier, batch: Sequence[Read]) -> list[Row]:
+def answer(model: Model, batch: Sequence[Read]) -> list[Row]:
     """A row for each picture of `batch`, in order."""
     images = [pixels for _, pixels, _ in batch if pixels is not None]
-    probabilities = iter(classifier.probabilities(np.array(images)) if images else ())
-    rows = []
-    for file, pixels, reason in batch:
-        if pixels is None:
-            rows.append(Row(file, [], reason))
-            continue
-        numbers = next(probabilities)
-        order = np.argsort(-numbers, kind="stable")
-        rows.append(Row(file, [(classifier.classes[index], float(numbers[index])) for index in order]))
-    return rows
+    answers = model.answers(np.array(images)) if images else np.empty((0, 1))
+    rows = iter(
+        [Row("", classes) for classes in by_class(model, answers)]
+        if model.classes
+        else [Row("", number=float(number), margin=model.margin) for number in answers[:, 0]]
+    )
+    return [
+        Row(file, reason=reason) if pixels is None else replace(next(rows), file=file) for file, pixels, reason in batch
+    ]
+
+
+def by_class(model: Model, probabilities: np.ndarray) -> list[list[tuple[str, float]]]:
+    """For each of calibrated probabilities (n, classes) the classes with theirs, in the order of a Row."""
+    named = model.named(probabilities)
+    ranks = probabilities.copy()
+    ranks[np.arange(len(named)), named] = 2.0  # above any probability
+    order = np.argsort(-ranks, axis=1, kind="stable")
+    return [
+        [(model.classes[k], float(row[k])) for k in places] for row, places in zip(probabilities, order, strict=True)
+    ]
 
 
 def as_text(rows: Sequence[Row], top: int) -> str:
     """A table for the terminal, and a last line that counts what could not be used."""
     width = min(max([len(_short(row.file)) for row in rows], default=0), WIDTH)
-    lines = [
-        f"{_short(row.file):{width}}  " + ("  ".join(f"{name} {p:.3f}" for name, p in row.classes[:top]) or row.reason)
-        for row in rows
-    ]
+    lines = [f"{_short(row.file):{width}}  {row.words(top)}" for row in rows]
     unusable = sum(bool(row.reason) for row in rows)
     if unusable:
         lines.append(f"{unusable} of {len(rows)} could not be used")
@@ -57,7 +83,18 @@ def as_text(rows: Sequence[Row], top: int) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Row], top: int) -> None:
-    """file, class, probability, class_2, probability_2, ..., reason."""
+    """file, class, probability, class_2, probability_2, ..., reason; with top 0: file, number, low, high, reason.
+
+    low and high: number less and plus the margin.
+    """
+    if top == 0:
+        cells = [
+            [f"{row.number + side * row.margin:.7g}" for side in (0, -1, 1)] if row.number is not None else [""] * 3
+            for row in rows
+        ]
+        lines = [[row.file, *three, row.reason] for row, three in zip(rows, cells, strict=True)]
+        outputs.write_csv(path, ["file", "number", "low", "high", "reason"], lines)
+        return
     names = [name for n in range(1, top + 1) for name in (f"class_{n}", f"probability_{n}")]
     names[:2] = ["class", "probability"]
     lines = []
@@ -67,7 +104,7 @@ def write_csv(path: Path, rows: Sequence[Row], top: int) -> None:
     outputs.write_csv(path, ["file", *names, "reason"], lines)
 
 
-def explain(folder: Path, classifier: Classifier, batch: Sequence[Read], before: int) -> None:
+def explain(folder: Path, model: Model, batch: Sequence[Read], before: int) -> None:
     """Write NUMBER-name.png for each picture: as the network sees it, and its heat map beside it.
 
     before: how many pictures came before the batch; the numbers count all.
@@ -75,7 +112,7 @@ def explain(folder: Path, classifier: Classifier, batch: Sequence[Read], before:
     for number, (file, pixels, _) in enumerate(batch, start=before + 1):
         if pixels is None:
             continue
-        pair = np.hstack([pixels, occlusion.overlay(pixels, occlusion.heat(classifier.probabilities, pixels))])
+        pair = np.hstack([pixels, occlusion.overlay(pixels, model.heat(pixels))])
         name = re.sub(r"[^\w.-]+", "_", Path(file).stem)[:60]
         buffer = io.BytesIO()
         Image.fromarray(pair).resize((768, 384), Image.Resampling.BICUBIC).save(buffer, format="PNG")
@@ -107,8 +144,10 @@ class Form:
         names = header.split(",") if header else []
         if header and len(names) != 2:
             raise UserError(f"--header is {header!r}; allowed: two names with a comma between, such as id,label")
-        if fallback is not None and fallback not in classes:
+        if fallback is not None and classes and fallback not in classes:
             raise UserError(f"--fallback is {fallback!r}, which is no class; {nearest(fallback, list(classes))}")
+        if fallback is not None and not classes and not NUMBER.fullmatch(fallback):
+            raise UserError(f"--fallback is {fallback!r}; expected a number such as 3 or 2.5")
         return cls(delimiter, names, _sample(sample, names) if sample else None, fallback)
 
     def check(self, files: Sequence[str]) -> None:
@@ -124,19 +163,19 @@ class Form:
             raise UserError(f"{len(extra)} pictures are not in the sample, first {extra[0]!r}; leave them out")
 
     def write(self, path: Path, rows: Sequence[Row]) -> None:
-        """Write name and class of every picture, in the sample's order. Raises UserError unless all have one."""
+        """Write name and answer of every picture, in the sample's order. Raises UserError unless all have one."""
         named = dict(zip(self._names([row.file for row in rows]), rows, strict=True))
         unusable = [row for row in rows if row.reason]
         if unusable and self.fallback is None:
             raise UserError(
                 f"{len(unusable)} pictures could not be used, first {unusable[0].file!r} ({unusable[0].reason}); mend "
-                "them, or say with --fallback CLASS what to write for them"
+                "them, or say with --fallback ANSWER what to write for them"
             )
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
         writer.writerows([self.header] if self.header else [])
         order = list(named) if self.sample is None else self.sample
-        writer.writerows((name, named[name].classes[0][0] if named[name].classes else self.fallback) for name in order)
+        writer.writerows((name, self.fallback if named[name].short is None else named[name].short) for name in order)
         outputs.write_text(path, text.getvalue())
 
     def _names(self, files: Sequence[str]) -> list[str]:

@@ -1,9 +1,9 @@
 """The pictures as arrays on disk: plain .npy files that are memory-mapped, and never pickled.
 
 data/processed/ holds, for each split, `<split>_images.npy` uint8 (n, size, size, 3) RGB and
-`<split>_labels.npy` int32 (n,), and pictures.csv with one row a picture in the arrays' order:
-split, file, class, group. Pictures that are copies or look the same have a group number in common;
-of the others it is empty.
+`<split>_labels.npy` (n,), and pictures.csv with one row a picture in the arrays' order: split, file,
+label, group. A label is the number of a class, int32, or where numbers are asked for that number itself, float32.
+Pictures that are copies or look the same have a group number in common; of the others it is empty.
 """
 
 import csv
@@ -23,7 +23,7 @@ CHUNK = 1024  # pictures copied at a time: 28 MB at 96 x 96 x 3
 
 @dataclass(frozen=True)
 class Split:
-    """One split, memory-mapped. images: uint8 (n, size, size, 3); labels: int32 (n,)."""
+    """One split, memory-mapped. images: uint8 (n, size, size, 3); labels: int32 or float32 (n,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -33,12 +33,13 @@ def write(folder: Path, pixels: Path, rows: dict[str, Sequence[int]], labels: np
     """Write each split's two arrays into `folder`.
 
     pixels: the file of an array uint8 (n, size, size, 3); rows: each split's rows of it, in the order to
-    be written; labels: int (n,).
+    be written; labels: int or float (n,).
     """
     for split, indices in rows.items():
         order = np.asarray(indices, dtype=np.int64)
         _copy(pixels, order, folder / f"{split}_images.npy")
-        np.save(folder / f"{split}_labels.npy", labels[order].astype(np.int32), allow_pickle=False)
+        kind = np.float32 if labels.dtype.kind == "f" else np.int32
+        np.save(folder / f"{split}_labels.npy", labels[order].astype(kind), allow_pickle=False)
 
 
 def create(path: Path, count: int, size: int) -> np.memmap:
@@ -111,11 +112,11 @@ def files(split: str, folder: Path = FOLDER) -> list[Path]:
 
 
 def write_pictures(folder: Path, rows: Iterable[tuple[str, str, str, int]]) -> None:
-    """Write pictures.csv: (split, file, class, group) for each row of the arrays, split after split."""
+    """Write pictures.csv: (split, file, label, group) for each row of the arrays, split after split."""
     rows = list(rows)
     members = Counter(group for *_, group in rows)
     table = ((*row, str(group) if members[group] > 1 else "") for *row, group in rows)
-    outputs.write_csv(folder / "pictures.csv", ("split", "file", "class", "group"), table)
+    outputs.write_csv(folder / "pictures.csv", ("split", "file", "label", "group"), table)
 
 
 def read_pictures(folder: Path = FOLDER) -> dict[str, list[dict[str, str]]]:

@@ -12,9 +12,12 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from stages.lib.runtime import UserError
+from stages.lib.split import SPLITS
 
 IMBALANCE = 3  # largest class over smallest class from which the report warns
 GREY = 8  # most that the channels of a pixel differ, of 255, in a picture without colour
+NEIGHBOURS = 5  # whose mean is taken where numbers are asked for
+DIGITS = 8  # of a number's mean and deviation: more would differ with the order of adding up
 
 
 @dataclass(frozen=True)
@@ -54,31 +57,56 @@ def every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> None:
         raise UserError(f"no picture of class {missing[0]!r} can be used; add pictures, or remove the class")
 
 
-def facts(
-    labels: Sequence[str],
-    splits: Sequence[str],
-    copies: Sequence[int],
-    group: Sequence[int],
-    about: Sequence[dict[str, object]],
-    names: Sequence[str],
-) -> dict[str, object]:
-    """Facts about the used pictures for data.json, in its order.
-
-    copies, group: as `duplicates.groups` gives them; about: what `decode` says, and `grey`.
-    """
-    per_split = {split: Counter() for split in ("train", "validation", "test")}
-    for label, split in zip(labels, splits, strict=True):
+def class_facts(labels: Sequence[str], sides: Sequence[str], names: Sequence[str]) -> dict[str, object]:
+    """How many pictures each class has, for data.json. sides: each picture's split."""
+    per_split = {split: Counter() for split in SPLITS}
+    for label, split in zip(labels, sides, strict=True):
         per_split[split][label] += 1
     per_class = Counter(labels)
-    group_labels: dict[int, set[str]] = {}
-    for each, label in zip(group, labels, strict=True):
-        group_labels.setdefault(each, set()).add(label)
     smallest = min(names, key=lambda name: (per_class[name], name))
-    widths, heights = ([each[side] for each in about] for side in ("width", "height"))
     return {
         "splits": {split: {name: counts[name] for name in names} for split, counts in per_split.items()},
         "smallest_class": {"class": smallest, "pictures": per_class[smallest]},
         "imbalanced": max(per_class.values()) > IMBALANCE * per_class[smallest],
+    }
+
+
+def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]:
+    """What numbers there are, float (n,), for data.json; mean and deviation are those of the train pictures.
+
+    Raises UserError unless the numbers of each split differ: there is nothing to learn or measure otherwise.
+    """
+    for split in SPLITS:
+        values = targets[[side == split for side in sides]]
+        if values.min() == values.max():
+            raise UserError(f"all {len(values)} {split} pictures have the target {values[0]:g}; add some with others")
+    train = targets[[side == "train" for side in sides]]
+    ordered = sorted(targets.tolist())
+    return {
+        "splits": {split: list(sides).count(split) for split in SPLITS},
+        "target": {
+            "least": ordered[0],
+            "median": ordered[len(ordered) // 2],
+            "most": ordered[-1],
+            "mean": float(f"{train.mean():.{DIGITS}g}"),
+            "deviation": float(f"{train.std():.{DIGITS}g}"),
+        },
+    }
+
+
+def facts(
+    labels: Sequence[str], copies: Sequence[int], group: Sequence[int], about: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """Facts about the used pictures for data.json, in its order.
+
+    labels: equal for pictures that may look the same; copies, group: as `duplicates.groups` gives them; about: what
+    `decode` says, and `grey`.
+    """
+    group_labels: dict[int, set[str]] = {}
+    for each, label in zip(group, labels, strict=True):
+        group_labels.setdefault(each, set()).add(label)
+    widths, heights = ([each[side] for each in about] for side in ("width", "height"))
+    return {
         "duplicates": len(labels) - len(set(copies)),
         "near_duplicates": len(set(copies)) - len(group_labels),
         "conflicts": sum(len(each) > 1 for each in group_labels.values()),
@@ -122,6 +150,16 @@ def colour_only_accuracy(
     A network that does no better has learned the colours of the classes, not what they look like.
     Arguments: colour_features of each picture of a split, float64 (n, 6), and its labels.
     """
+    return float(np.mean(train_labels[_nearest(train, test, 1)[:, 0]] == test_labels))
+
+
+def colour_only_r2(train: np.ndarray, train_targets: np.ndarray, test: np.ndarray, test_targets: np.ndarray) -> float:
+    """The same for numbers: R2 of the mean of the nearest NEIGHBOURS by colour alone."""
+    guesses = train_targets[_nearest(train, test, min(NEIGHBOURS, len(train)))].mean(axis=1)
+    return float(1 - np.mean((guesses - test_targets) ** 2) / np.var(test_targets))
+
+
+def _nearest(train: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
+    """The rows of `train` nearest to each of `test` by standardised features: int (n, count)."""
     mean, deviation = train.mean(axis=0), train.std(axis=0) + 1e-9
-    _, nearest = cKDTree((train - mean) / deviation).query((test - mean) / deviation)
-    return float(np.mean(train_labels[nearest] == test_labels))
+    return cKDTree((train - mean) / deviation).query((test - mean) / deviation, k=range(1, count + 1))[1]

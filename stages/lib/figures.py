@@ -16,8 +16,11 @@ import pandas as pd
 
 from stages.lib import outputs
 from stages.lib.calibration import Bin
+from stages.lib.predictions import Curve
 
 TRAIN, VALIDATION = "#1f77b4", "#d95f02"  # told apart in grey and by colour-blind readers
+WORDS = {"r2": "R²"}  # of a score's name, where it is not the word itself
+LEAST = -1.0  # of R² that is drawn: the first epochs may be far below
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "figures",  # element ids would otherwise be random
@@ -32,7 +35,8 @@ STYLE = {
 
 
 def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
-    """`name` (loss or accuracy) over the epochs, train and validation, mean and deviation over repeats."""
+    """`name` (loss, accuracy or r2) over the epochs, train and validation, mean and deviation over repeats."""
+    word = WORDS.get(name, name)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
         for column, label, colour in ((name, "train", TRAIN), (f"val_{name}", "validation", VALIDATION)):
@@ -41,23 +45,31 @@ def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
             if repeats > 1:
                 axes.fill_between(history["epoch"], mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0)
         axes.set_xlabel("epoch", labelpad=6)
-        axes.set_ylabel(name, labelpad=10)
+        axes.set_ylabel(word, labelpad=10)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        if name == "accuracy":
-            axes.set_ylim(0, 1)
+        if name != "loss":
+            axes.set_ylim(*_score_limits(name, history))
         over = f"mean and standard deviation of {repeats} repeats" if repeats > 1 else "one model"
-        axes.set_title(f"{name.capitalize()} over the epochs ({over})", loc="left", fontsize=11)
-        axes.legend(loc="lower right" if name == "accuracy" else "best")
+        axes.set_title(f"{word.capitalize()} over the epochs ({over})", loc="left", fontsize=11)
+        axes.legend(loc="best" if name == "loss" else "lower right")
         _save(figure, path)
 
 
-def many_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
-    """Validation loss and accuracy of several settings over the epochs, mean and deviation over repeats."""
+def _score_limits(name: str, *histories: pd.DataFrame) -> tuple[float, float]:
+    """What an axis for the score `name` shows: 0 to 1, and below where R² is there."""
+    if name == "accuracy":
+        return 0.0, 1.0
+    least = min(history[[name, f"val_{name}"]].min().min() for history in histories)
+    return max(LEAST, min(least - 0.05, 0.0)), 1.0
+
+
+def many_curves(path: Path, histories: dict[str, pd.DataFrame], score: str) -> None:
+    """Validation loss and score of several settings over the epochs, mean and deviation over repeats."""
     colours = plt.get_cmap("tab10").colors
     epochs = [len(history) for history in histories.values()]
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
-        for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+        for axes, name in zip(panels, ("loss", score), strict=True):
             for number, (label, history) in enumerate(histories.items()):
                 # Ten colours, and then the same ones dashed.
                 style = {"color": colours[number % 10], "linestyle": "-" if number < 10 else "--"}
@@ -66,7 +78,7 @@ def many_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
                 axes.fill_between(
                     history["epoch"], mean - deviation, mean + deviation, color=style["color"], alpha=0.12, lw=0
                 )
-            axes.set_title(f"Validation {name}", loc="left", fontsize=11)
+            axes.set_title(f"Validation {WORDS.get(name, name)}", loc="left", fontsize=11)
             if epochs and max(epochs) > 3 * min(epochs):
                 axes.set_xscale("log")  # short trainings beside long ones
                 ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= max(epochs)]
@@ -76,27 +88,31 @@ def many_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
                 axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_xlabel("epoch", labelpad=6)
         panels[0].set_ylim(bottom=0)
-        panels[1].set_ylim(0, 1)
+        panels[1].set_ylim(*_score_limits(score, *histories.values()))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
         _save(figure, path)
 
 
-def intervals(path: Path, values: dict[str, Sequence[float]], bounds: dict[str, tuple[float, float]]) -> None:
-    """Bars: the mean validation accuracy of each setting, its 95% interval, and a dot for each repeat."""
+def intervals(
+    path: Path, values: dict[str, Sequence[float]], bounds: dict[str, tuple[float, float]], score: str
+) -> None:
+    """Bars: the mean validation score of each setting, its 95% interval, and a dot for each repeat."""
+    least = 0.0 if score == "accuracy" else max(LEAST, min(0.0, *(min(numbers) - 0.05 for numbers in values.values())))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(values)), layout="constrained")
         for place, (name, numbers) in enumerate(values.items()):
             mean = float(np.mean(numbers))
-            low, high = np.clip(bounds[name], 0, 1)
+            low, high = np.clip(bounds[name], least, 1)
             axes.barh(place, mean, color=TRAIN, alpha=0.35, height=0.7)
             axes.plot([low, high], [place, place], color=TRAIN, lw=2.5, solid_capstyle="butt")
             axes.plot(numbers, [place] * len(numbers), "o", color=VALIDATION, markersize=4, alpha=0.7)
             axes.text(1.01, place, f"{mean:.3f}", va="center", fontsize=10)
         axes.set_yticks(range(len(values)), list(values))
         axes.set_ylim(len(values) - 0.5, -0.5)  # the first on top
-        axes.set_xlim(0, 1)
+        axes.set_xlim(least, 1)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("validation accuracy: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
+        word = WORDS.get(score, score)
+        axes.set_xlabel(f"validation {word}: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
         _save(figure, path)
 
 
@@ -111,9 +127,79 @@ def reliability(path: Path, bins: dict[str, Sequence[Bin]]) -> None:
             axes.plot(x, y, color=colour, label=label)
             axes.scatter(x, y, [12 + 120 * each.count / most for each in some], color=colour, alpha=0.6)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
-        axes.set_xlabel("probability of the class that is named", labelpad=6)
+        axes.set_xlabel("probability of the more probable class", labelpad=6)
         axes.set_ylabel("share of right answers", labelpad=10)
         axes.set_title("Is 0.9 right 9 times of 10? (larger dots: more test pictures)", loc="left", fontsize=11)
+        axes.legend(loc="upper left")
+        _save(figure, path)
+
+
+def roc(path: Path, curve: Curve, threshold: float, area: float) -> None:
+    """The receiver operating characteristic of two classes, and the point of the threshold that is used."""
+    _trade_off(
+        path,
+        (curve.false_rate, curve.recall),
+        curve.at(threshold),
+        ("false positive rate", "true positive rate"),
+        f"ROC curve on the test pictures (area {area:.3f})",
+        "lower right",
+        diagonal=True,
+    )
+
+
+def precision_recall(path: Path, curve: Curve, threshold: float, average: float) -> None:
+    """Precision over recall of two classes, and the point of the threshold that is used."""
+    _trade_off(
+        path,
+        (curve.recall, curve.precision),
+        curve.at(threshold),
+        ("recall", "precision"),
+        f"Precision and recall on the test pictures (average precision {average:.3f})",
+        "lower left",
+    )
+
+
+def _trade_off(
+    path: Path,
+    points: tuple[np.ndarray, np.ndarray],
+    used: int,
+    labels: tuple[str, str],
+    title: str,
+    place: str,
+    diagonal: bool = False,
+) -> None:
+    x, y = points
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="chance")
+        axes.plot(x, y, color=TRAIN, drawstyle="default" if diagonal else "steps-pre")
+        axes.plot(x[used], y[used], "o", color=VALIDATION, label="the threshold chosen on validation")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.set_xlabel(labels[0], labelpad=6)
+        axes.set_ylabel(labels[1], labelpad=10)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.legend(loc=place)
+        _save(figure, path)
+
+
+def scatter(path: Path, targets: Sequence[float], values: Sequence[float], margin: float) -> None:
+    """What the model says over what is, with the diagonal and the margin about it."""
+    ends = np.array([min(*targets, *values), max(*targets, *values)], dtype=np.float64)
+    ends += np.array([-0.04, 0.04]) * (ends[1] - ends[0])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+        axes.fill_between(
+            ends, ends - margin, ends + margin, color="0.6", alpha=0.2, lw=0, label="9 of 10 on validation"
+        )
+        axes.plot(ends, ends, color="0.6", lw=1, label="what it should be")
+        axes.plot(
+            targets, values, "o", color=TRAIN, alpha=0.5, markersize=4.5, markeredgewidth=0, label="test pictures"
+        )
+        axes.set(xlim=ends, ylim=ends)
+        axes.set_xlabel("the picture's number", labelpad=6)
+        axes.set_ylabel("what the model says", labelpad=10)
+        axes.set_title("Test pictures: what the model says, and what is", loc="left", fontsize=11)
         axes.legend(loc="upper left")
         _save(figure, path)
 
@@ -139,7 +225,12 @@ def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
         _save(figure, path)
 
 
-def mistakes(path: Path, images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
+def mistakes(
+    path: Path,
+    images: Sequence[np.ndarray],
+    captions: Sequence[str],
+    title: str = "The most confident mistakes on test pictures",
+) -> None:
     """A gallery of pictures, uint8 (size, size, 3) each, six a row, each with its caption."""
     columns = 6
     rows = max(1, -(-len(images) // columns))
@@ -152,8 +243,7 @@ def mistakes(path: Path, images: Sequence[np.ndarray], captions: Sequence[str]) 
         for each, image, caption in zip(axes.flat, images, captions, strict=False):
             each.imshow(image, interpolation="none")  # its own pixels, not resampled ones
             each.set_title(caption, fontsize=8)
-        title = "The most confident mistakes on test pictures" if images else "No mistakes on the test pictures"
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title if len(images) else "No mistakes on the test pictures", fontsize=11)
         _save(figure, path)
 
 

@@ -2,6 +2,8 @@
 
 With early stopping (`patience`) a repeat keeps the weights of its epoch with the lowest validation loss,
 otherwise those of its last epoch: the epoch that counts for it.
+
+Besides the loss there is a score, of which more is better: accuracy, or R2 where numbers are asked for.
 """
 
 from pathlib import Path
@@ -12,30 +14,46 @@ from stages.lib import outputs
 
 REPEATS = Path("reports/repeats.csv")
 HISTORY = Path("reports/history.csv")
-NAMES = ["loss", "accuracy", "val_loss", "val_accuracy"]
-DIGITS = 6
+SCORE = Path("reports/score.csv")  # for DVC's plots, which take the names of columns from dvc.yaml
+ACCURACY, R2 = SCORES = ("accuracy", "r2")
+FORMAT = "%.6f"  # of numbers in tables
 Row = dict[str, float]
 
 
+def score(table: pd.DataFrame) -> str:
+    """The name of the score that the table's columns hold."""
+    return next(name for name in SCORES if f"val_{name}" in table)
+
+
+def names(score_: str) -> list[str]:
+    """The columns with what is measured after each epoch."""
+    return ["loss", score_, "val_loss", f"val_{score_}"]
+
+
 def write(rows: list[Row], patience: int) -> None:
-    """Write both tables from rows of: repeat, seed, epoch (from 1), loss, accuracy, val_loss, val_accuracy."""
-    table = pd.DataFrame(rows)[["repeat", "seed", "epoch", *NAMES]]
+    """Write the tables from rows of: repeat, seed, epoch (from 1), and `names`."""
+    table = pd.DataFrame(rows)
+    score_ = score(table)
+    table = table[["repeat", "seed", "epoch", *names(score_)]]
     keeps = {repeat: kept_epoch(of_one, patience) for repeat, of_one in by_repeats(rows).items()}
     table["kept"] = [int(keeps[row["repeat"]] == row["epoch"]) for row in rows]
     write_table(REPEATS, table)
-    write_table(HISTORY, means(table))
+    history = means(table)
+    write_table(HISTORY, history)
+    curves = history[["epoch", score_, f"val_{score_}"]].set_axis(["epoch", "train", "validation"], axis=1)
+    write_table(SCORE, curves)
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
     """One row per epoch: each name's mean over the repeats that reached it, then `<name>_std` (n - 1; 0 for one)."""
-    by_epoch = table.groupby("epoch")[NAMES]
+    by_epoch = table.groupby("epoch")[names(score(table))]
     deviations = by_epoch.std().fillna(0.0).add_suffix("_std")
     return pd.concat([by_epoch.mean(), deviations], axis=1).reset_index()
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write `table` as CSV, floats with DIGITS digits after the point."""
-    outputs.write_text(path, table.to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
+def write_table(path: Path, table: pd.DataFrame, number_format: str = FORMAT) -> None:
+    """Write `table` as CSV."""
+    outputs.write_text(path, table.to_csv(index=False, float_format=number_format, lineterminator="\n"))
 
 
 def by_repeats(rows: list[Row]) -> dict[int, list[Row]]:

@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from stages.lib import calibration, outputs
+from stages.lib import calibration, decision, occlusion, outputs
 from stages.lib.runtime import UserError
 
 BATCH = 100
 EXPORTED = ".onnx"
 
 
-class Classifier:
+class Model:
     """The network of an .onnx file that the export stage wrote.
 
-    classes: the names, in the order of the probabilities; size: pixels a side.
+    classes: the names, in the order of the probabilities; none where it gives numbers, of which 9 of 10 lie within
+    `margin` of what it says. size: pixels a side.
     """
 
     def __init__(self, path: Path):
@@ -29,7 +30,9 @@ class Classifier:
             self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
             properties = self._session.get_modelmeta().custom_metadata_map
             values = {key: json.loads(value) for key, value in properties.items()}
-            self.classes, self.temperature = [str(each) for each in values["classes"]], float(values["temperature"])
+            self.classes = [str(each) for each in values["classes"]]
+            self.temperature, self.margin = (float(values.get(key, 1)) for key in ("temperature", "margin"))
+            self.threshold = self._calibrated_threshold(values["threshold"]) if "threshold" in values else None
             self.size = int(self._session.get_inputs()[0].shape[1])
         except Exception as error:  # ONNX Runtime's own exceptions have no common class
             reason = " ".join(str(error).split())[:200]
@@ -38,18 +41,36 @@ class Classifier:
             raise UserError(f"{file} was made from another {path.name}; `dvc repro` makes it anew")
 
     def raw(self, images: np.ndarray) -> np.ndarray:
-        """What the network says of uint8 (n, size, size, 3): float32 (n, classes), as the Keras model would."""
-        result = self._run(images, "probabilities")
-        return np.hstack([1 - result, result]) if result.shape[1] == 1 else result
+        """What the network says of uint8 (n, size, size, 3), as the Keras model would.
+
+        float32 (n, classes) probabilities, or (n, 1) numbers.
+        """
+        result = self._run(images, "answers")
+        return decision.of_classes(result) if self.classes else result
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """What the network makes of uint8 (n, size, size, 3) before it decides: float32 (n, units), of length 1."""
         result = self._run(images, "features")
         return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Calibrated: float64 (n, classes)."""
-        return calibration.scale(self.raw(images), self.temperature)
+    def answers(self, images: np.ndarray) -> np.ndarray:
+        """float64 (n, classes) calibrated probabilities, or (n, 1) numbers."""
+        raw = self.raw(images)
+        return calibration.scale(raw, self.temperature) if self.classes else raw.astype(np.float64)
+
+    def heat(self, image: np.ndarray) -> np.ndarray:
+        """What the answer for uint8 (size, size, 3) depends on, as occlusion.heat says it."""
+        if self.classes:
+            return occlusion.heat(self.answers, image)
+        return occlusion.heat(occlusion.closeness(self.answers, self.answers(image[None])[0]), image)
+
+    def named(self, probabilities: np.ndarray) -> np.ndarray:
+        """The number of the class that is named, for calibrated probabilities (n, classes): int (n,)."""
+        return decision.named(probabilities, self.threshold)
+
+    def _calibrated_threshold(self, threshold: float) -> float:
+        """Where the probability `threshold` of the network lies among the calibrated ones."""
+        return float(calibration.scale(np.array([[1 - threshold, threshold]]), self.temperature)[0, 1])
 
     def _run(self, images: np.ndarray, output: str) -> np.ndarray:
         starts = range(0, max(len(images), 1), BATCH)

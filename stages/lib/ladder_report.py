@@ -46,7 +46,7 @@ class Measured:
 
     @cached_property
     def validation(self) -> pd.DataFrame:
-        """The kept model's predictions for the validation pictures."""
+        """The kept model's predictions for the validation pictures (predictions.table, regression.table)."""
         return self._csv(Path("reports/validation.csv"), dtype={"file": str, "actual": str, "predicted": str})
 
     @cached_property
@@ -54,16 +54,31 @@ class Measured:
         return json.loads(self.experiment.read("reports/metrics.json"))
 
     @property
-    def accuracy(self) -> float:
-        """The mean validation accuracy."""
-        return float(self.repeats["val_accuracy"].mean())
+    def score_name(self) -> str:
+        """One of history.SCORES."""
+        return history.score(self.repeats)
+
+    @property
+    def scores(self) -> pd.Series:
+        """The validation score of each repeat, of which more is better."""
+        return self.repeats[f"val_{self.score_name}"]
+
+    @property
+    def score(self) -> float:
+        """Their mean."""
+        return float(self.scores.mean())
+
+    @property
+    def grid(self) -> float:
+        """The step between the values that a score can have."""
+        return 1 / len(self.validation) if self.score_name == history.ACCURACY else 0.0
 
     @property
     def spread(self) -> str:
-        """The validation accuracy in words."""
+        """The validation score in words."""
         if self.failure:
             return NO_NUMBER
-        values = self.repeats["val_accuracy"]
+        values = self.scores
         return f"{values.mean():.3f} ± {values.std():.3f}" if len(values) > 1 else f"{values.mean():.3f}"
 
     @property
@@ -93,7 +108,7 @@ class Compared:
     table: str  # "ladder": with the rung before; "alone": with the first one
     measured: Measured
     before: Measured | None
-    accuracy: Difference | None
+    score: Difference | None
     loss: Difference | None
     verdict: str
     needed: int | None
@@ -116,8 +131,8 @@ class Compared:
         return ANSWERS.get(self.verdict, "not known") if self.before else ""
 
     @property
-    def accuracy_words(self) -> str:
-        return _words(self.accuracy)
+    def score_words(self) -> str:
+        return _words(self.score)
 
     @property
     def loss_words(self) -> str:
@@ -144,16 +159,14 @@ def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
     lines = []
     for table, each in pairs:
         before = named[each.setting.before] if each.setting.before else None
-        accuracy = loss = needed = None
+        score = loss = needed = None
         verdict = FAILED if each.failure else NOTHING if before and before.failure else ""
         if before and not verdict:
-            accuracy, loss = (
-                comparison.paired(before.repeats[name], each.repeats[name], confidence, grid)
-                for name, grid in (("val_accuracy", 1 / len(each.validation)), ("val_loss", 0.0))
-            )
-            verdict = comparison.verdict(accuracy, worth)
-            needed = comparison.repeats_needed(accuracy, worth, confidence)
-        lines.append(Compared(table, each, before, accuracy, loss, verdict, needed if verdict == UNKNOWN else None))
+            score = comparison.paired(before.scores, each.scores, confidence, each.grid)
+            loss = comparison.paired(before.repeats["val_loss"], each.repeats["val_loss"], confidence)
+            verdict = comparison.verdict(score, worth)
+            needed = comparison.repeats_needed(score, worth, confidence)
+        lines.append(Compared(table, each, before, score, loss, verdict, needed if verdict == UNKNOWN else None))
     return lines
 
 
@@ -163,9 +176,9 @@ def _comparisons(measured: Sequence[Measured]) -> int:
 
 
 def best(measured: Sequence[Measured]) -> Measured | None:
-    """The setting with the highest mean validation accuracy, the first of equal ones."""
+    """The setting with the highest mean validation score, the first of equal ones."""
     trained = [each for each in measured if not each.failure]
-    return max(trained, key=lambda each: each.accuracy, default=None)
+    return max(trained, key=lambda each: each.score, default=None)
 
 
 def write(folder: Path, measured: Sequence[Measured], images: str, command: str, worth: float, pictures: bool) -> None:
@@ -175,14 +188,16 @@ def write(folder: Path, measured: Sequence[Measured], images: str, command: str,
     """
     lines = compare(measured, worth)
     trained = [each for each in measured if not each.failure]
-    history.write_table(folder / "ladder.csv", pd.DataFrame([_row(line) for line in lines]))
+    score = trained[0].score_name
+    history.write_table(folder / "ladder.csv", pd.DataFrame([_row(line, score) for line in lines]))
     climbed = [line.measured for line in lines if line.table == "ladder" and not line.measured.failure]
-    curves, bars = folder / "ladder-curves.svg", folder / "ladder-accuracy.svg"
-    figures.many_curves(curves, {each.name: each.epochs for each in climbed})
+    curves, bars = folder / "ladder-curves.svg", folder / f"ladder-{score}.svg"
+    figures.many_curves(curves, {each.name: each.epochs for each in climbed}, score)
     figures.intervals(
         bars,
-        {each.name: each.repeats["val_accuracy"].tolist() for each in trained},
-        {each.name: comparison.interval_of_mean(each.repeats["val_accuracy"]) for each in trained},
+        {each.name: each.scores.tolist() for each in trained},
+        {each.name: comparison.interval_of_mean(each.scores) for each in trained},
+        score,
     )
     values = {
         "images": images,
@@ -194,7 +209,9 @@ def write(folder: Path, measured: Sequence[Measured], images: str, command: str,
         "comparisons": _comparisons(measured),
         "repeats": measured[0].setting.params.repeats,
         "worth": worth,
-        "chance": trained[0].metrics["chance"] if trained else None,
+        "score": score,
+        "word": figures.WORDS.get(score, score),
+        "chance": trained[0].metrics["chance"],
         "better": {IMPROVED: "better", WORSE: "worse"},
         "names": [each.experiment.name for each in climbed],
     }
@@ -205,19 +222,20 @@ def write(folder: Path, measured: Sequence[Measured], images: str, command: str,
         **values,
         curves=report.figure_source(curves),
         bars=report.figure_source(bars),
-        steps=[_step(line, pictures) for line in lines if line.accuracy and line.table == "ladder"],
+        steps=[_step(line, pictures) for line in lines if line.score and line.table == "ladder"],
     )
 
 
 def write_search(folder: Path, measured: Sequence[Measured], images: str, command: str) -> None:
     """Write search.csv, in the order of the trials, and search.md, the best first."""
     trials = [each for each in measured if each.name != AGAIN]
+    score = next(each.score_name for each in measured if not each.failure)
     rows = []
     for each in measured:
         row: dict[str, object] = {"name": each.name}
         row |= {key: _text(value) for key, value in each.setting.rung.changes.items()}
-        for name in ("val_accuracy", "val_loss"):
-            row[name] = None if each.failure else each.repeats[name].mean()
+        row |= {f"val_{score}": None if each.failure else each.score}
+        row |= {"val_loss": None if each.failure else each.repeats["val_loss"].mean()}
         rows.append(row | {"failure": each.failure})
     history.write_table(folder / "search.csv", pd.DataFrame(rows))
     report.write(
@@ -225,15 +243,16 @@ def write_search(folder: Path, measured: Sequence[Measured], images: str, comman
         "search.md.j2",
         images=images,
         command=command,
+        word=figures.WORDS.get(score, score),
         keys=list(measured[0].setting.rung.changes),
-        trials=sorted(trials, key=lambda each: (bool(each.failure), 0 if each.failure else -each.accuracy)),
+        trials=sorted(trials, key=lambda each: (bool(each.failure), 0 if each.failure else -each.score)),
         again=next((each for each in measured if each.name == AGAIN and not each.failure), None),
         start=measured[0].setting.before,
         text=lambda each, key: _text(each.setting.rung.changes[key]),
     )
 
 
-def _row(line: Compared) -> dict[str, object]:
+def _row(line: Compared, score: str) -> dict[str, object]:
     row: dict[str, object] = {
         "table": line.table,
         "rung": line.rung,
@@ -242,11 +261,11 @@ def _row(line: Compared) -> dict[str, object]:
         "verdict": line.verdict,
         "repeats": line.measured.setting.params.repeats,
     }
-    for name in ("val_accuracy", "val_loss"):
+    for name in (f"val_{score}", "val_loss"):
         numbers = None if line.measured.failure else line.measured.repeats[name]
         row[name] = None if numbers is None else numbers.mean()
         row[f"{name}_std"] = None if numbers is None or len(numbers) < 2 else numbers.std()
-    for name, difference in (("accuracy", line.accuracy), ("loss", line.loss)):
+    for name, difference in ((score, line.score), ("loss", line.loss)):
         for part in ("mean", "low", "high"):
             row[f"{name}_difference_{part}"] = getattr(difference, part) if difference else None
     row["repeats_needed"] = "" if line.needed is None else str(line.needed)
@@ -254,33 +273,46 @@ def _row(line: Compared) -> dict[str, object]:
 
 
 def _step(line: Compared, pictures: bool) -> dict[str, object]:
-    """The validation pictures that only one of the kept models of a rung and of the rung before has right."""
+    """The validation pictures for which the kept models of a rung and of the rung before differ most.
+
+    For classes those that only one of them has right; for numbers those where the one is nearer than the other.
+    """
     old, new = line.before.validation, line.measured.validation
-    was, now = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
     images = line.measured.validation_images() if pictures else None
-    pictures = images is not None
+    if line.measured.score_name == history.ACCURACY:
+        was, now = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
+        better, worse, weight = ~was & now, was & ~now, new["probability"]
+        words = f"{better.sum()} fixed, {worse.sum()} made, {(~was & ~now).sum()} wrong in both"
+        names, headings = ("actual", "predicted"), ("Fixed", "Made")
+    else:
+        nearer = old["error"].abs() - new["error"].abs()
+        better, worse, weight = nearer > 0, nearer < 0, nearer.abs()
+        words = f"{better.sum()} nearer, {worse.sum()} farther"
+        names, headings = ("target", "value"), ("Nearer", "Farther")
 
     def shown(rows: pd.Series) -> list[dict[str, object]]:
-        surest = new[rows].sort_values(["probability", "file"], ascending=[False, True], kind="stable")
+        order = new.assign(weight=weight)[rows].sort_values(["weight", "file"], ascending=[False, True], kind="stable")
         return [
             {
                 "source": report.picture_source(images[row]),
                 "file": new["file"][row],
-                "actual": new["actual"][row],
-                "was": old["predicted"][row],
-                "now": new["predicted"][row],
+                "actual": _said(new[names[0]][row]),
+                "was": _said(old[names[1]][row]),
+                "now": _said(new[names[1]][row]),
             }
-            for row in surest.index[:SHOWN_CHANGES]
+            for row in order.index[:SHOWN_CHANGES]
         ]
 
-    fixed, made = ~was & now, was & ~now
+    groups = zip(headings, (better, worse), strict=True)
     return {
         "line": line,
-        "fixed": int(fixed.sum()),
-        "made": int(made.sum()),
-        "both": int((~was & ~now).sum()),
-        "pictures": [("fixed", shown(fixed)), ("made", shown(made))] if pictures else [],
+        "words": words,
+        "groups": [] if images is None else [(heading, int(rows.sum()), shown(rows)) for heading, rows in groups],
     }
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else report.number(float(value))
 
 
 def _words(difference: Difference | None) -> str:

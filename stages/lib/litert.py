@@ -36,7 +36,7 @@ def quantize(model: keras.Model, images: np.ndarray, metadata: dict[str, object]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
     file = _converted(converter, metadata)
     try:
-        probabilities(file, images[:1])
+        answers(file, images[:1])
     except RuntimeError:
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -44,7 +44,7 @@ def quantize(model: keras.Model, images: np.ndarray, metadata: dict[str, object]
     return file
 
 
-def probabilities(file: bytes, images: np.ndarray) -> np.ndarray:
+def answers(file: bytes, images: np.ndarray) -> np.ndarray:
     """What a converted network says of uint8 (n, size, size, 3): float32 (n, outputs)."""
     interpreter = tf.lite.Interpreter(model_content=file)
     interpreter.allocate_tensors()

@@ -1,13 +1,15 @@
-"""Manifests: a .csv or .tsv that names each picture and its label, and may name its split."""
+"""Manifests: a .csv or .tsv that names each picture and its label or number, and may name its split."""
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stages.lib.runtime import UserError
 
-COLUMNS = ("path", "label", "split")
+COLUMNS = ("path", "label", "target", "split")
+LARGEST = 1e30  # of a target; its square is still a number in float32
 # The words people use for the three splits, in manifests and as folder names.
 SPLIT_NAMES = {
     "train": "train",
@@ -22,18 +24,19 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a manifest; split is None where the line leaves it to the program."""
+    """One line of a manifest: a label, or a target with the label as it was written; split may be left open."""
 
     path: str
     label: str
+    target: float | None
     split: str | None
 
 
 def parse(name: str, data: bytes) -> list[Row]:
     """The rows of the manifest `name`. Raises UserError naming the line for anything that is off.
 
-    By header: columns path and label, and optionally split. Without header: two columns, path and
-    label, as in SIGNATE's train_master.tsv. A UTF-8 BOM and CRLF line ends are fine.
+    By header: columns path and label, or path and target (a number), and optionally split. Without header: two
+    columns, path and label, as in SIGNATE's train_master.tsv. A UTF-8 BOM and CRLF line ends are fine.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -47,7 +50,7 @@ def parse(name: str, data: bytes) -> list[Row]:
     if not lines:
         raise UserError(f"{name} is empty; expected a line for each picture: path and label")
     columns = [cell.lower() for cell in lines[0][1]]
-    if "path" in columns or "label" in columns:
+    if {"path", "label", "target"} & set(columns):
         lines = lines[1:]
     elif len(columns) == 2 and "." in PurePosixPath(columns[0]).name:
         columns = ["path", "label"]
@@ -62,15 +65,17 @@ def parse(name: str, data: bytes) -> list[Row]:
 
 def _check_columns(name: str, columns: list[str]) -> None:
     unknown = [column for column in columns if column not in COLUMNS]
-    if unknown or "path" not in columns or "label" not in columns or len(set(columns)) < len(columns):
+    one_answer = ("label" in columns) != ("target" in columns)
+    if unknown or "path" not in columns or not one_answer or len(set(columns)) < len(columns):
         raise UserError(
-            f"{name} has the columns {', '.join(columns)}; expected a header with path and label, optionally split, "
-            "or two columns (picture file, label) without header"
+            f"{name} has the columns {', '.join(columns)}; expected a header with path and either label (a class) or "
+            "target (a number), optionally split; or two columns (picture file, label) without header"
         )
 
 
 def _row(where: str, values: dict[str, str], cells: list[str], columns: list[str]) -> Row:
-    if len(cells) != len(columns) or not values["path"] or not values["label"]:
+    label = values.get("target" if "target" in columns else "label")
+    if len(cells) != len(columns) or not values["path"] or not label:
         raise UserError(f"{where} has {len(cells)} columns or an empty one; expected {', '.join(columns)}")
     path = PurePosixPath(values["path"].replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
@@ -78,7 +83,18 @@ def _row(where: str, values: dict[str, str], cells: list[str], columns: list[str
     split = values.get("split", "").lower()
     if split and split not in SPLIT_NAMES:
         raise UserError(f"{where}: split is {split!r}; allowed: train, validation, test, or empty")
-    return Row(str(path), values["label"], SPLIT_NAMES.get(split))
+    target = _number(where, label) if "target" in columns else None
+    return Row(str(path), label, target, SPLIT_NAMES.get(split))
+
+
+def _number(where: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) <= LARGEST:
+        raise UserError(f"{where}: target is {text!r}; expected a number such as 3 or 2.5, between ±{LARGEST:g}")
+    return number
 
 
 def _check_paths(name: str, rows: list[Row]) -> None:

@@ -2,8 +2,12 @@
 
 Input (image_size, image_size, 3), pixels 0..255 scaled to 0..1; block i of `depth`: Conv2D(filters * 2^i,
 3x3, valid), activation, MaxPooling2D(2x2); Flatten; Dense 120 and Dense 60 with activation;
-Dense with softmax, or one sigmoid unit for two classes with binary cross-entropy. With depth 2, 6 filters
-and 4 classes it has 705,412 parameters.
+Dense with softmax, or one sigmoid unit for two classes with binary cross-entropy, or one linear unit where
+numbers are asked for. With depth 2, 6 filters and 4 classes it has 705,412 parameters.
+
+The linear unit speaks in standard deviations from the mean of the training pictures' numbers, and a last layer
+makes these the numbers themselves. The loss is taken in the same measure, so that one learning rate suits counts and
+prices alike, and always saying the mean has a loss of about 1.
 
 Beyond the article: batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) comes after the pooling,
 on a quarter of the numbers that it would have before; dropout (Srivastava et al. 2014, JMLR 15:1929)
@@ -18,19 +22,21 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import outputs, runtime
+from stages.lib import decision, outputs, runtime
 from stages.lib.params import KERNEL, POOL, Params, loss_name
 
 keras, tensorflow = runtime.import_keras()
 
 DENSE = (120, 60)
+NUMBER = "number"  # the last layer where numbers are asked for
 MOMENTUM = 0.9  # of batch normalization's averages; Keras's 0.99 takes hundreds of steps, and an epoch may have fewer
 
 
-def build(params: Params, n_classes: int) -> keras.Model:
+def build(params: Params, n_classes: int, mean: float = 0.0, deviation: float = 1.0) -> keras.Model:
     """The untrained, uncompiled network; weights are drawn from Keras's current seed.
 
-    Raises UserError for a loss that does not fit the number of classes.
+    n_classes: 0 where numbers are asked for, of which `mean` and `deviation` are given. Raises UserError for a loss
+    that does not fit the number of classes.
     """
     size = params.image_size
     pixels = keras.Input((size, size, 3), name="pixels")
@@ -46,7 +52,11 @@ def build(params: Params, n_classes: int) -> keras.Model:
         x = _dropout(x, params, number)
         x = keras.layers.Dense(units, activation=params.activation, name=f"dense_{number}")(x)
     x = _dropout(x, params, len(DENSE) + 1)
-    if loss_name(params.loss, n_classes) == "binary_crossentropy":
+    name = loss_name(params.loss, n_classes)
+    if not n_classes:
+        x = keras.layers.Dense(1, name="deviations")(x)
+        x = keras.layers.Rescaling(deviation, offset=mean, name=NUMBER)(x)
+    elif name == "binary_crossentropy":
         x = keras.layers.Dense(1, activation="sigmoid", name="probability")(x)
     else:
         x = keras.layers.Dense(n_classes, activation="softmax", name="probabilities")(x)
@@ -71,28 +81,37 @@ def optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
     }[name]()
 
 
+def n_classes(model: keras.Model) -> int:
+    """How many classes the network tells apart; 0 where it gives a number."""
+    if model.layers[-1].name == NUMBER:
+        return 0
+    return max(model.output_shape[-1], 2)
+
+
+def deviation(model: keras.Model) -> float:
+    """The standard deviation of the numbers that the network was built for; 1 for classes."""
+    return float(model.layers[-1].scale) if n_classes(model) == 0 else 1.0
+
+
 def targets(labels: np.ndarray, outputs_: int) -> np.ndarray:
-    """Labels int (n,) as the network's targets: float32 (n, 1) of 0 and 1, or one-hot (n, classes)."""
+    """Labels (n,) as the network's targets: float32 (n, 1) of 0 and 1 or of numbers, or one-hot (n, classes)."""
     if outputs_ == 1:
         return labels.astype(np.float32)[:, None]
     return np.eye(outputs_, dtype=np.float32)[labels]
 
 
-def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-    """The probability of each class: uint8 (n, size, size, 3) to float32 (n, classes)."""
-    return of_classes(model.predict(images, batch_size=batch_size, verbose=0))
+def answers(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
+    """uint8 (n, size, size, 3) to float32 (n, classes) probabilities, or (n, 1) numbers."""
+    outputs_ = model.predict(images, batch_size=batch_size, verbose=0)
+    return decision.of_classes(outputs_) if n_classes(model) else outputs_
 
 
-def of_classes(outputs_: np.ndarray) -> np.ndarray:
-    """The network's outputs (n, outputs) as (n, classes): a sigmoid unit's p is that of the second of two classes."""
-    return np.hstack([1 - outputs_, outputs_]) if outputs_.shape[1] == 1 else outputs_
-
-
-def loss(params: Params, probabilities_: np.ndarray, labels: np.ndarray) -> float:
-    """The mean loss of `probabilities` (n, classes) for labels int (n,), by the loss of `params`."""
-    name = loss_name(params.loss, probabilities_.shape[1])
-    outputs_ = probabilities_[:, 1:] if name == "binary_crossentropy" else probabilities_
-    return float(np.mean(keras.losses.get(name)(targets(labels, outputs_.shape[1]), outputs_)))
+def loss(params: Params, model: keras.Model, answers_: np.ndarray, labels: np.ndarray) -> float:
+    """The mean loss of what `answers` gave, for labels (n,), by the loss of `params`."""
+    name = loss_name(params.loss, n_classes(model))
+    outputs_ = answers_[:, 1:] if name == "binary_crossentropy" else answers_
+    unit = deviation(model)
+    return float(np.mean(keras.losses.get(name)(targets(labels, outputs_.shape[1]) / unit, outputs_ / unit)))
 
 
 def architecture(model: keras.Model) -> str:

@@ -40,6 +40,14 @@ def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -
     return result / max(result.max(), 1e-12) if result.max() > 1e-6 else np.zeros_like(result)
 
 
+def closeness(answer: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """For `heat` where numbers are asked for: how near to `own` the numbers (n, 1) are, at most 0.
+
+    It falls where a covered part changes the number, up or down.
+    """
+    return lambda images: -np.abs(answer(images) - own)
+
+
 def overlay(image: np.ndarray, heat_: np.ndarray) -> np.ndarray:
     """The picture in grey with its heat in colour: uint8 (size, size, 3)."""
     grey = np.asarray(Image.fromarray(image).convert("L"), dtype=np.float64)[..., None].repeat(3, axis=2)

@@ -10,33 +10,36 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from stages.lib import network
 from stages.lib.network import keras
 
 OPSET, IR_VERSION = 20, 10  # of 2023: Gelu is in it, and runtimes older than this year's read it
-INPUT, OUTPUT, FEATURES = "pixels", "probabilities", "features"
+INPUT, ANSWERS, FEATURES = "pixels", "answers", "features"
 
 
 def build(model: keras.Model, metadata: dict[str, object]) -> bytes:
     """The ONNX file of `model`, a network of network.build, its scaling included.
 
-    Input `pixels`: uint8 (n, size, size, 3). Outputs: `probabilities` float32 (n, outputs), and `features`
-    float32 (n, units), the last dense layer's input, by which pictures can be compared. metadata: kept in the
-    file, each value as JSON.
+    Input `pixels`: uint8 (n, size, size, 3). Outputs: `answers` float32 (n, outputs), probabilities or a number, and
+    `features` float32 (n, units), the last dense layer's input, by which pictures can be compared. metadata: kept in
+    the file, each value as JSON.
     """
     graph = _Graph()
     x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
-    for layer in model.layers[:-1]:
+    last = max(place for place, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Dense))
+    for layer in model.layers[:last]:
         x = _layer(graph, layer, x)
-    graph.nodes[-1].output[0] = FEATURES
-    _layer(graph, model.layers[-1], FEATURES)
-    graph.nodes[-1].output[0] = OUTPUT
-    size, outputs, units = model.input_shape[1], model.output_shape[1], model.layers[-1].input.shape[1]
+    graph.nodes[-1].output[0] = x = FEATURES
+    for layer in model.layers[last:]:
+        x = _layer(graph, layer, x)
+    graph.nodes[-1].output[0] = ANSWERS
+    size, outputs, units = model.input_shape[1], model.output_shape[1], model.layers[last].input.shape[1]
     proto = helper.make_graph(
         graph.nodes,
         model.name,
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", size, size, 3])],
         [
-            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", outputs]),
+            helper.make_tensor_value_info(ANSWERS, TensorProto.FLOAT, ["n", outputs]),
             helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", units]),
         ],
         graph.weights,
@@ -76,6 +79,9 @@ def _layer(graph: _Graph, layer: keras.layers.Layer, x: str) -> str:
     match layer:
         case keras.layers.InputLayer() | keras.layers.Dropout():
             return x
+        case keras.layers.Rescaling(name=network.NUMBER):
+            scaled = graph.add("Mul", [x, graph.constant(layer.scale)])
+            return graph.add("Add", [scaled, graph.constant(layer.offset)])
         case keras.layers.Rescaling():
             return graph.add("Transpose", [graph.add("Mul", [x, graph.constant(layer.scale)])], perm=[0, 3, 1, 2])
         case keras.layers.Conv2D():

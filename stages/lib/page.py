@@ -14,36 +14,34 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from stages.lib import occlusion, report
+from stages.lib import answers, occlusion, report
 from stages.lib.decode import Unusable, decode
-from stages.lib.inference import Classifier
+from stages.lib.inference import Model
 from stages.lib.runtime import UserError
 
 HOST = "127.0.0.1"
 
 
-def answer(
-    classifier: Classifier, pixels: np.ndarray, alike: Sequence[tuple[np.ndarray, str, str]]
-) -> dict[str, object]:
+def answer(model: Model, pixels: np.ndarray, alike: Sequence[tuple[np.ndarray, str, str]]) -> dict[str, object]:
     """What the page shows of a picture, uint8 (size, size, 3). alike: (picture, file, class) of training pictures."""
-    probabilities = classifier.probabilities(pixels[None])[0]
-    order = np.argsort(-probabilities, kind="stable")
+    (row,) = answers.answer(model, [("", pixels, "")])
     return {
-        "classes": [{"name": classifier.classes[index], "probability": float(probabilities[index])} for index in order],
+        "classes": [{"name": name, "probability": probability} for name, probability in row.classes],
+        "words": row.words(top=1),
         "picture": report.picture_source(pixels),
-        "heat": report.picture_source(occlusion.overlay(pixels, occlusion.heat(classifier.probabilities, pixels))),
+        "heat": report.picture_source(occlusion.overlay(pixels, model.heat(pixels))),
         "nearest": [
             {"source": report.picture_source(image), "file": file, "label": label} for image, file, label in alike
         ],
     }
 
 
-def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> Starlette:
+def application(model: Model, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> Starlette:
     """GET / is the page; POST /classify takes a picture's bytes, at most `most`, and gives what `respond` says."""
 
     async def show(request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        html = report.render("demo.html.j2", nonce=nonce, classes=classifier.classes, most=most)
+        html = report.render("demo.html.j2", nonce=nonce, classes=model.classes, most=most)
         allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'"
         return HTMLResponse(html, headers={"Content-Security-Policy": f"{allowed}; connect-src 'self'"})
 
@@ -61,7 +59,7 @@ def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         try:
-            pixels, _ = await run_in_threadpool(decode, bytes(data), classifier.size)
+            pixels, _ = await run_in_threadpool(decode, bytes(data), model.size)
         except Unusable as unusable:
             return JSONResponse({"error": f"{unusable.reason}; {unusable.advice}"}, 400)
         return JSONResponse(await run_in_threadpool(respond, pixels))
@@ -73,7 +71,7 @@ def application(classifier: Classifier, most: int, respond: Callable[[np.ndarray
     )
 
 
-def serve(port: int, classifier: Classifier, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> None:
+def serve(port: int, model: Model, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> None:
     """Serve the page until Ctrl-C. port: 0 takes a free one. Raises UserError when the port is taken."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,5 +80,5 @@ def serve(port: int, classifier: Classifier, most: int, respond: Callable[[np.nd
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error.strerror}); try another: --port 8001") from None
         print(f"open http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
-        app = application(classifier, most, respond)
+        app = application(model, most, respond)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

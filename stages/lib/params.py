@@ -112,7 +112,17 @@ def largest_depth(image_size: int) -> int:
 
 
 def loss_name(loss: str, n_classes: int) -> str:
-    """The loss that params.yaml's `loss` means for this number of classes. Raises UserError."""
+    """The loss that params.yaml's `loss` means for this number of classes, 0 where numbers are asked for.
+
+    Raises UserError.
+    """
+    if n_classes == 0:
+        if loss not in ("auto", "mean_squared_error"):
+            raise UserError(
+                f"{FILE}: loss is {loss}, which is for classes, and the pictures have numbers; use auto or "
+                "mean_squared_error"
+            )
+        return "mean_squared_error"
     if loss == "auto":
         return "binary_crossentropy" if n_classes == 2 else "categorical_crossentropy"
     if loss == "binary_crossentropy" and n_classes != 2:

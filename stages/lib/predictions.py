@@ -1,27 +1,37 @@
-"""What the model said about the test pictures, and the measures taken from it."""
+"""Which class the model said a picture is, and the measures taken from it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy import stats
+
+from stages.lib import decision
 
 CONFIDENCE = 0.95
 DIGITS = 4
 
 
-def table(files: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """One row a test picture: file, actual, predicted, probability, and `p_<class>` for each class.
+def table(
+    files: Sequence[str],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    threshold: float | None = None,
+) -> pd.DataFrame:
+    """One row a picture: file, actual, predicted, its probability, and `p_<class>` for each class.
 
-    labels: int (n,); probabilities: float (n, classes).
+    labels: int (n,); probabilities: float (n, classes); threshold: of two classes the second is predicted where its
+    probability is not below it, instead of the more probable one.
     """
     names = np.array(classes, dtype=object)
-    predicted = probabilities.argmax(axis=1)
+    predicted = decision.named(probabilities, threshold)
     columns = {
         "file": list(files),
         "actual": names[labels],
         "predicted": names[predicted],
-        "probability": probabilities.max(axis=1),
+        "probability": probabilities[np.arange(len(predicted)), predicted],
     }
     columns |= {f"p_{name}": probabilities[:, number] for number, name in enumerate(classes)}
     return pd.DataFrame(columns)
@@ -55,7 +65,7 @@ def metrics(
     model reaches that always names it; learned says whether the interval lies above it.
     """
     right, total = int(np.trace(counts)), int(counts.sum())
-    interval = binomtest(right, total).proportion_ci(CONFIDENCE, method="wilson")
+    interval = stats.binomtest(right, total).proportion_ci(CONFIDENCE, method="wilson")
     chance = counts.sum(axis=1).max() / total
     values = {
         "accuracy": right / total,
@@ -72,6 +82,85 @@ def metrics(
     return {name: round(float(value), DIGITS) for name, value in values.items()} | {
         "learned": bool(interval.low > chance)
     }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What each threshold gives for two classes, of which the second is looked for; from the highest on.
+
+    threshold: float64 (k,), the first one above all probabilities; found, false: int (k,), how many pictures of the
+    second and of the first class have at least that probability.
+    """
+
+    threshold: np.ndarray
+    found: np.ndarray
+    false: np.ndarray
+
+    @property
+    def recall(self) -> np.ndarray:
+        """The true positive rate."""
+        return self.found / self.found[-1]
+
+    @property
+    def false_rate(self) -> np.ndarray:
+        """The false positive rate."""
+        return self.false / self.false[-1]
+
+    @property
+    def precision(self) -> np.ndarray:
+        """1 where nothing is said to be of the second class."""
+        return np.divide(self.found, self.found + self.false, out=np.ones(len(self.found)), where=self.threshold <= 1)
+
+    def at(self, threshold: float) -> int:
+        """The point of the curve that this threshold gives."""
+        return int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
+
+
+def two_class_curve(probability: np.ndarray, labels: np.ndarray) -> Curve:
+    """For probabilities (n,) of the second class and labels (n,) 0 or 1, both of which occur.
+
+    Fawcett 2006, An introduction to ROC analysis, Pattern Recognition Letters 27:861; equal probabilities are one
+    point of the curve.
+    """
+    order = np.argsort(-probability, kind="stable")
+    ordered, second = probability[order].astype(np.float64), labels[order] == 1
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    return Curve(
+        np.append(np.inf, ordered[last]),
+        np.append(0, np.cumsum(second)[last]),
+        np.append(0, np.cumsum(~second)[last]),
+    )
+
+
+def two_class_metrics(curve: Curve, probability: np.ndarray, labels: np.ndarray) -> dict[str, float | bool]:
+    """roc_auc, average_precision and learned, for metrics.json.
+
+    The area under the ROC curve is Mann and Whitney's U over the number of pairs; learned says whether a model that
+    knows nothing would reach it in less than 2.5 of 100 cases. Whatever the threshold and the classes' shares, this is
+    about what the probabilities know.
+    """
+    test = stats.mannwhitneyu(probability[labels == 1], probability[labels == 0], alternative="greater")
+    average = np.sum(np.diff(curve.recall) * curve.precision[1:])
+    area = test.statistic / (curve.found[-1] * curve.false[-1])
+    return {
+        "roc_auc": round(float(area), DIGITS),
+        "average_precision": round(float(average), DIGITS),
+        "learned": bool(test.pvalue < (1 - CONFIDENCE) / 2),
+    }
+
+
+def best_threshold(probability: np.ndarray, labels: np.ndarray) -> float:
+    """The threshold with the highest macro F1, half way between two probabilities; of equal ones that nearest 0.5."""
+    curve = two_class_curve(probability, labels)
+    positives, negatives = curve.found[-1], curve.false[-1]
+    missed, true_negatives = positives - curve.found, negatives - curve.false
+    f1 = curve.found / (2 * curve.found + curve.false + missed) + true_negatives / (
+        2 * true_negatives + missed + curve.false
+    )
+    bounds = np.concatenate([[1.0], curve.threshold[1:], [0.0]])
+    middles = (bounds[:-1] + bounds[1:]) / 2
+    best_ones = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(middles[best_ones[np.argmin(np.abs(middles[best_ones] - 0.5))]])
 
 
 def by_cell(predictions: pd.DataFrame, classes: Sequence[str], most: int) -> dict[tuple[int, int], list[int]]:

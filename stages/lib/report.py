@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image
 
@@ -21,13 +20,13 @@ SIDE = 96  # pixels of a picture shown on a page
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture in the report; `source` is a data: address."""
+    """A picture in the report; `source` is a data: address. Where numbers are asked for there is no probability."""
 
     source: str
     file: str
     actual: str
     predicted: str
-    probability: float
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,9 @@ def render(template: str, **values: object) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment():
+    import jinja2  # which who only formats numbers or pictures need not wait for
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -60,8 +61,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["markdown"] = markdown
+    environment.filters["number"] = number
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     return environment
+
+
+def number(value: float) -> str:
+    """A number of any scale, for people: three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def markdown(text: object) -> str:

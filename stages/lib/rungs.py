@@ -1,7 +1,8 @@
 """ladder.yaml: rungs, each of which changes something in the one before, and the space of a search.
 
+images: data/mine          # if not those of params.yaml
 repeats: 5                 # models trained in each setting
-worth: 0.02                # the smallest difference in validation accuracy that is of interest
+worth: 0.02                # the smallest difference in validation accuracy, or R2, that is of interest
 rungs:
 - name: baseline
   changes: {activation: sigmoid, learning_rate: 0.5}
@@ -56,6 +57,8 @@ class Search:
 
 @dataclass(frozen=True)
 class Ladder:
+    file: str
+    images: str | None  # None: those of params.yaml
     repeats: int
     worth: float
     rungs: tuple[Rung, ...]
@@ -102,7 +105,7 @@ def read(path: str | Path = FILE) -> Ladder:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
         mark = getattr(error, "problem_mark", None)
         raise UserError(f"{path}{f', line {mark.line + 1}' if mark else ''} is not valid YAML") from None
-    content = _mapping(content, str(path), {"rungs"}, {"repeats", "worth", "search"})
+    content = _mapping(content, str(path), {"rungs"}, {"images", "repeats", "worth", "search"})
     if not isinstance(content["rungs"], list) or not content["rungs"]:
         raise UserError(f"{path}: rungs is no list; expected `- name: baseline` and so on below it")
     rungs = tuple(_rung(each, f"{path}: rung {number}") for number, each in enumerate(content["rungs"], start=1))
@@ -110,7 +113,11 @@ def read(path: str | Path = FILE) -> Ladder:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{path}: two rungs are named {name!r}; each needs a name of its own")
+    if "images" in content and not params.CHECKS["images"].accepts(content["images"]):
+        raise UserError(f"{path}: images is {content['images']!r}; {params.CHECKS['images'].allowed}")
     ladder = Ladder(
+        file=str(path),
+        images=content.get("images"),
         repeats=_positive(content.get("repeats", 5), int, f"{path}: repeats"),
         worth=float(_positive(content.get("worth", 0.02), (int, float), f"{path}: worth")),
         rungs=rungs,
@@ -132,25 +139,25 @@ def climb(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) 
         if [start, *only].count(name) > 1:
             raise UserError(f"the rung {name!r} is named twice; name each once")
     bottom = asdict(base) | ladder.up_to(start)
-    settings = [Setting(first.name, first, _checked(bottom, first), None)]
+
+    def checked(values: Values, rung: Rung) -> params.Params:
+        return params.check(values, f"{ladder.file}, rung {rung.name}")
+
+    settings = [Setting(first.name, first, checked(bottom, first), None)]
     for name in only:
         rung = ladder.rung(name)
-        after = _checked(asdict(settings[-1].params) | rung.changes, rung)
+        after = checked(asdict(settings[-1].params) | rung.changes, rung)
         settings.append(Setting(rung.name, rung, after, settings[-1].name))
     alone = []
     for name in only[1:]:
         rung = ladder.rung(name)
-        alone.append(Setting(f"{rung.name}{ALONE}", rung, _checked(bottom | rung.changes, rung), first.name))
+        alone.append(Setting(f"{rung.name}{ALONE}", rung, checked(bottom | rung.changes, rung), first.name))
     return settings + alone
 
 
 def as_name(file: str) -> str:
     """What a file or folder is called in the name of an experiment: stl10-4 for STL10_4.zip."""
     return "-".join(re.findall(r"[a-z0-9]+", file.split(".")[0].lower())) or "pictures"
-
-
-def _checked(values: Values, rung: Rung) -> params.Params:
-    return params.check(values, f"{FILE}, rung {rung.name}")
 
 
 def _rung(content: object, where: str) -> Rung:

@@ -11,7 +11,7 @@ import optuna
 
 from stages.lib import params
 from stages.lib.ladder_report import AGAIN, Measured
-from stages.lib.rungs import FILE, TRIAL, Ladder, Rung, Setting
+from stages.lib.rungs import TRIAL, Ladder, Rung, Setting
 from stages.lib.runtime import UserError
 
 OTHER_SEEDS = 1000  # added to the seed when the best trial is measured again
@@ -24,7 +24,9 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
     split, too. Raises UserError.
     """
     if not ladder.search:
-        raise UserError(f"{FILE} has no search; it says where to search from, and over which space: see README.md")
+        raise UserError(
+            f"{ladder.file} has no search; it says where to search from, and over which space: see README.md"
+        )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     bottom = asdict(base) | ladder.up_to(ladder.search.start)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=base.seed))
@@ -34,17 +36,17 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
         changes = {key: _suggest(trial, key, choices) for key, choices in ladder.search.space.items()}
         rung = Rung(f"{TRIAL}{number}", changes)
         try:
-            tried = params.check(bottom | changes, FILE)
+            tried = params.check(bottom | changes, ladder.file)
         except UserError as error:  # values that do not go together, such as many blocks on small pictures
-            setting = Setting(rung.name, rung, params.check(bottom, FILE), ladder.search.start)
+            setting = Setting(rung.name, rung, params.check(bottom, ladder.file), ladder.search.start)
             measured = Measured(setting, None, str(error))
         else:
             measured = measure(Setting(rung.name, rung, tried, ladder.search.start))
         if measured.failure:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            study.tell(trial, measured.accuracy)
-            if not best or measured.accuracy > best.accuracy:
+            study.tell(trial, measured.score)
+            if not best or measured.score > best.score:
                 best = measured
         yield measured
     if best:

@@ -28,10 +28,11 @@ class Picture:
     """One picture that was found; nothing of it has been read yet."""
 
     file: str  # its name for people: relative to the source, printable
-    label: str  # its class name, printable
+    label: str  # its class name, or its number as the manifest writes it; printable
     entry: Entry  # where its bytes are, for Container.read
     split: str | None = None  # train, validation or test where the source says so
     raw: bool = False  # bytes are STL-10's, not an image file's
+    target: float | None = None  # its number, where numbers are asked for
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,14 @@ def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.n
     return data, *decode(image_file(picture, data), size)
 
 
-def class_names(pictures: Iterable[Picture]) -> list[str]:
-    """The classes in the order of the network's outputs: by name, or by number where all are numbers."""
-    labels = {picture.label for picture in pictures}
+def class_names(pictures: Iterable[Picture]) -> list[str] | None:
+    """The classes in the order of the network's outputs: by name, or by number where all are numbers.
+
+    None where the pictures have targets: then numbers are asked for, not classes.
+    """
+    labels = {picture.label for picture in pictures if picture.target is None}
+    if not labels:
+        return None
     if all(label.isascii() and label.isdigit() for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels)
@@ -177,7 +183,10 @@ def _listed(container: Container, named: dict[str, Entry], name: str) -> list[Pi
             f"{shown} names {len(missing)} files that are not there, first {missing[0]!r}; "
             "paths are relative to the manifest's folder"
         )
-    return [Picture(printable(row.path), printable(row.label), named[row.path], row.split) for row in rows]
+    return [
+        Picture(printable(row.path), printable(row.label), named[row.path], row.split, target=row.target)
+        for row in rows
+    ]
 
 
 def _stl10(container: Container, named: dict[str, Entry]) -> list[Picture]:

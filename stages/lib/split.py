@@ -38,7 +38,7 @@ def assign(
     the source names a split for every picture, a side that it lacks is taken from its train pictures.
     A group that a source puts on several sides goes whole to the side that is looked at
     last (test, then validation), so that nothing trained on is tested on. A group with two labels
-    goes to train: no side can say which of its labels is right.
+    goes to train: no side can say which of its labels is right. Where numbers are asked for, all labels are "".
 
     Raises UserError for a class too small to have a picture on each side.
     """
@@ -95,7 +95,8 @@ def _check_sizes(labels: Sequence[str], result: Sequence[str], validation: float
     for label in sorted(sides):
         missing = [side for side in SPLITS if side not in sides[label]]
         if missing:
+            what, way_out = (f"class {label!r} has", ", or remove the class") if label else ("there are", "")
             raise UserError(
-                f"class {label!r} has {len(sides[label])} usable pictures and none for {', '.join(missing)}; at least "
-                f"{smallest_class(validation, test)} different ones are needed: add pictures, or remove the class"
+                f"{what} {len(sides[label])} usable pictures and none for {', '.join(missing)}; at least "
+                f"{smallest_class(validation, test)} different ones are needed: add pictures{way_out}"
             )

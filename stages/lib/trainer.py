@@ -23,7 +23,7 @@ EVALUATED_AT_ONCE = 50  # pictures; more do not fit the processor's cache
 class Trainer:
     """A network, its optimizer and its compiled steps; weights can be set again without compiling again.
 
-    Pictures are uint8 (n, 4C, H/2, W/2) of array.space_to_depth, labels int (n,).
+    Pictures are uint8 (n, 4C, H/2, W/2) of array.space_to_depth, labels (n,) the numbers of classes, or targets.
     """
 
     def __init__(self, params: Params, architecture: Path):
@@ -31,10 +31,11 @@ class Trainer:
         self.model = network.read_architecture(architecture)
         self.optimizer = network.optimizer(params.optimizer, params.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
-        outputs = self.model.output_shape[-1]
-        self._losses = network.keras.losses.get(loss_name(params.loss, max(outputs, 2)))
+        self.n_classes = network.n_classes(self.model)
+        self._unit = network.deviation(self.model)
+        self._losses = network.keras.losses.get(loss_name(params.loss, self.n_classes))
         metrics = network.keras.metrics
-        self._correct = metrics.binary_accuracy if outputs == 1 else metrics.categorical_accuracy
+        self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         self._train = tf.function(self._train_batch, jit_compile=True)
@@ -56,7 +57,7 @@ class Trainer:
             variable.assign(value)
 
     def epoch(self, pictures: Pictures, labels: np.ndarray, order: np.ndarray, seed: int = 0) -> tuple[float, float]:
-        """Train on all pictures once in the given order; mean loss and accuracy as they were on the way.
+        """Train on all pictures once in the given order; mean loss and score as they were on the way.
 
         seed: what dropout leaves out in this epoch.
         """
@@ -67,7 +68,7 @@ class Trainer:
         return self._run(step, pictures, labels, order, self.batch_size)
 
     def evaluate(self, pictures: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-        """Mean loss and accuracy."""
+        """Mean loss and score: accuracy, or where numbers are asked for R2, 1 - mean squared error / variance."""
 
         def step(start: int, *batch: np.ndarray) -> None:
             self._evaluate(*batch)
@@ -92,8 +93,10 @@ class Trainer:
                 weights[len(rows) :] = 0
                 rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
             step(start, pictures[rows], targets[rows], weights)
-        loss, accuracy = self._totals.numpy() / len(order)
-        return float(loss), float(accuracy)
+        loss, accuracy = (float(mean) for mean in self._totals.numpy() / len(order))
+        if self.n_classes == 0:
+            return loss, 1 - loss * self._unit**2 / float(np.var(labels, dtype=np.float64))
+        return loss, accuracy
 
     def _train_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
@@ -108,6 +111,8 @@ class Trainer:
 
     def _add_up(self, outputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """The weighted loss of each picture; added to the totals, as are the correct answers."""
+        if self.n_classes == 0:
+            targets, outputs = targets / self._unit, outputs / self._unit
         losses = self._losses(targets, outputs) * weights
         correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
         self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))

@@ -1,0 +1,47 @@
+"""What an evaluation takes and gives, whatever the task: class_report and number_report fill it in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import history, occlusion, report
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A split and what the model says of it.
+
+    files: the pictures' names; images: uint8 (n, size, size, 3); labels: (n,), as array.Split has them; answers:
+    float32 (n, classes) probabilities, or (n, 1) numbers.
+    """
+
+    files: list[str]
+    images: np.ndarray
+    labels: np.ndarray
+    answers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """metrics: metrics.json; predictions, validation: a row a picture of these splits; figures: how to draw each.
+
+    template, shown: the report, and what it shows of this task; words: the outcome, for the terminal;
+    number_format: of the numbers in the predictions.
+    """
+
+    metrics: dict[str, float | bool]
+    predictions: pd.DataFrame
+    validation: pd.DataFrame
+    figures: dict[str, Callable[[Path], None]]
+    template: str
+    shown: dict[str, object]
+    words: list[str]
+    number_format: str = history.FORMAT
+
+
+def heat_source(image: np.ndarray, answer: Callable[[np.ndarray], np.ndarray]) -> str:
+    """A picture's heat map as a data: address. image, answer: as occlusion.heat takes them."""
+    return report.picture_source(occlusion.overlay(image, occlusion.heat(answer, image)))

@@ -1,0 +1,84 @@
+"""Evaluating a network that gives numbers: measures, figures and the report's contents."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import figures, occlusion, regression, report
+from stages.lib.evaluation import Answered, Evaluation, heat_source
+from stages.lib.params import Params
+
+SHOWN_MISTAKES = 24
+IN_FIGURE = 12  # of these
+SHOWN_REASONS = 4  # heat maps of good answers, and as many of bad ones
+
+
+def evaluate(
+    p: Params,
+    data: dict,
+    validation: Answered,
+    test: Answered,
+    loss: float,
+    repeats: pd.DataFrame,
+    answer: Callable[[np.ndarray], np.ndarray],
+) -> Evaluation:
+    """data: data.json; loss: of the test pictures; repeats: as history.kept gives it; answer: the model's answers."""
+    validated, table = (
+        regression.table(each.files, each.labels.astype(np.float64), each.answers[:, 0].astype(np.float64))
+        for each in (validation, test)
+    )
+    metrics = regression.metrics(table, validated, loss, repeats, data["target"]["mean"])
+    worst = regression.worst(table, SHOWN_MISTAKES)
+    captions = [
+        f"{report.number(row.value)}\nis {report.number(row.target)}"
+        for row in table.loc[worst[:IN_FIGURE]].itertuples(index=False)
+    ]
+
+    def shown(row: int) -> report.Shown:
+        file, target, value = table.loc[row, ["file", "target", "value"]]
+        return report.Shown(report.picture_source(test.images[row]), file, report.number(target), report.number(value))
+
+    explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
+    reasons = [
+        (heat_source(test.images[row], occlusion.closeness(answer, test.answers[row])), shown(row)) for row in explained
+    ]
+    tries = report.advice(p)
+    return Evaluation(
+        metrics,
+        table,
+        validated,
+        {
+            "scatter": partial(
+                figures.scatter, targets=table["target"], values=table["value"], margin=metrics["margin"]
+            ),
+            "mistakes": partial(
+                figures.mistakes,
+                images=test.images[worst[:IN_FIGURE]],
+                captions=captions,
+                title="The largest errors on test pictures",
+            ),
+        },
+        "number_report.html.j2",
+        {
+            "mistakes": [shown(row) for row in worst],
+            "reasons": reasons,
+            "tries": tries,
+            "try_command": report.command(tries),
+        },
+        _words(p, metrics, len(table), tries),
+        number_format="%.7g",  # whatever their scale
+    )
+
+
+def _words(p: Params, metrics: dict, pictures: int, tries: Sequence[str]) -> list[str]:
+    words = [
+        f"test R2 {metrics['r2']:.3f} (95% interval {metrics['r2_low']:.3f} to {metrics['r2_high']:.3f}) on {pictures} "
+        f"pictures; off by {metrics['mae']:.3g} on average, always saying the mean by {metrics['chance']:.3g}",
+        f"validation R2 {metrics['val_r2']:.3f} +- {metrics['val_r2_std']:.3f} over {p.repeats} repeats",
+    ]
+    if not metrics["learned"]:
+        words.append("the model has NOT learned: this is no better than always saying the mean")
+        words.append(f"worth trying: {', '.join(tries)}; for example: {report.command(tries)}")
+    return words
