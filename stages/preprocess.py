@@ -80,7 +80,7 @@ def main() -> None:
     }
     outputs.write_json(DATA, data)
     rows_rejected = ((each.file, each.label, each.reason, each.advice) for each in rejected)
-    outputs.write_csv(REJECTED, ("file", "class", "reason", "what to do"), rows_rejected)
+    outputs.write_csv(REJECTED, ("file", "label", "reason", "what to do"), rows_rejected)
     counts = ", ".join(f"{side} {len(rows[side])}" for side in split.SPLITS)
     print(f"{len(used)} used ({counts}), {len(rejected)} rejected (see {REJECTED})")
 

@@ -12,6 +12,7 @@ from test_stages import md5s, run_all
 from stages import export
 from stages.lib import array, decision, inference, litert, network, onnx_graph, params, report
 from stages.lib.network import keras
+from stages.lib.network import tensorflow as tf
 from stages.lib.runtime import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3), dtype=np.uint8)
@@ -46,12 +47,16 @@ def test_features_are_what_the_last_layer_sees():
 def test_litert_gives_the_models_answers_and_nearly_so_in_8_bits(activation):
     plain = model(activation=activation)
     metadata = {"classes": ["a", "ü", "|"]}
-    file, small = litert.convert(plain, metadata), litert.quantize(plain, IMAGES, metadata)
-    np.testing.assert_allclose(litert.answers(file, IMAGES), plain(IMAGES), atol=1e-5)
-    np.testing.assert_allclose(litert.answers(small, IMAGES), plain(IMAGES), atol=0.05)
+    dark = IMAGES // 2  # with no white pixel
+    file, small = litert.convert(plain, metadata), litert.quantize(plain, dark, metadata)
+    np.testing.assert_allclose(litert.answers(file, dark), plain(dark), atol=1e-5)
+    np.testing.assert_allclose(litert.answers(small, dark), plain(dark), atol=0.05)
+    interpreter = tf.lite.Interpreter(model_content=small)
+    (given,) = interpreter.get_input_details()
+    assert given["dtype"] == np.float32 or given["quantization"] == (1.0, 0), "a pixel's byte is what it takes"
     assert len(small) < 0.4 * len(file)
     assert litert.read_metadata(file) == litert.read_metadata(small) == metadata
-    assert file == litert.convert(plain, metadata) and small == litert.quantize(plain, IMAGES, metadata)
+    assert file == litert.convert(plain, metadata) and small == litert.quantize(plain, dark, metadata)
 
 
 @pytest.mark.parametrize("classes", [("across", "along", "falling"), ("across", "along")])

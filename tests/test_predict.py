@@ -11,7 +11,7 @@ import pytest
 from conftest import DEFAULTS, ROOT, encoded, stripes
 from PIL import Image
 
-from stages.lib import decode, inference, network, onnx_graph, outputs, params
+from stages.lib import answers, decode, inference, network, onnx_graph, outputs, params
 
 CLASSES = ["across", "along", "falling"]
 
@@ -69,6 +69,19 @@ def test_pictures_are_read_as_in_training(model, folder):
     pixels, _ = decode.decode(Path("pictures/more/b.jpg").read_bytes(), 32)
     expected = inference.Model(model).answers(pixels[None])[0]
     assert table("out.csv")[1][:3] == ["pictures/more/b.jpg", CLASSES[expected.argmax()], f"{expected.max():.6f}"]
+
+
+def test_of_two_classes_the_threshold_decides_which_comes_first(tmp_path):
+    network.keras.utils.set_random_seed(0)
+    built = network.build(params.check(DEFAULTS | {"image_size": 32}), 2)
+    metadata = {"classes": ["ok", "bad"], "temperature": 2.0, "keras_md5": "none"}
+    pixels = np.stack([np.asarray(stripes(number % 4, number, (32, 32))) for number in range(12)])
+    probability = network.answers(built, pixels)[:, 1]
+    threshold = float(np.sort(probability)[3:5].mean())  # eight of twelve are bad, whatever one half would say
+    outputs.write_bytes(tmp_path / "model.onnx", onnx_graph.build(built, metadata | {"threshold": threshold}))
+    rows = answers.answer(inference.Model(tmp_path / "model.onnx"), [("", each, "") for each in pixels])
+    assert [row.short for row in rows] == ["bad" if each >= threshold else "ok" for each in probability]
+    assert all(sum(p for _, p in row.classes) == pytest.approx(1) for row in rows)
 
 
 def test_many_pictures_over_processes_and_an_archive_keep_their_order(model, folder):

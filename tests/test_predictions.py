@@ -45,3 +45,53 @@ def test_the_table_and_its_worst_mistakes():
     assert table["probability"].tolist() == [0.9, 0.7, 0.8, 0.6]
     assert table["p_dog"].tolist() == [0.1, 0.7, 0.2, 0.4]
     assert predictions.worst_mistakes(table, 2) == [2, 1]
+
+
+def test_the_curve_counts_what_each_threshold_gives():
+    probability, labels = np.array([0.9, 0.8, 0.8, 0.4, 0.1]), np.array([1, 1, 0, 1, 0])
+    curve = predictions.two_class_curve(probability, labels)
+    assert curve.threshold.tolist() == [np.inf, 0.9, 0.8, 0.4, 0.1]  # equal probabilities are one point
+    assert curve.found.tolist() == [0, 1, 2, 3, 3] and curve.false.tolist() == [0, 0, 1, 1, 2]
+    assert curve.precision.tolist() == [1, 1, 2 / 3, 3 / 4, 3 / 5]
+    assert [curve.at(threshold) for threshold in (0.95, 0.9, 0.85, 0.4, 0.0)] == [0, 1, 1, 3, 4]
+
+
+def test_two_class_measures_by_their_definitions():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    probability = np.round(np.clip(rng.normal(0.4 + 0.2 * labels, 0.2), 0, 1), 1)  # with many equal ones
+    curve = predictions.two_class_curve(probability, labels)
+    measured = predictions.two_class_metrics(curve, probability, labels)
+    pairs = np.subtract.outer(probability[labels == 1], probability[labels == 0])
+    assert measured["roc_auc"] == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-4)
+    assert measured["roc_auc"] == pytest.approx(np.trapezoid(curve.recall, curve.false_rate), abs=1e-4)
+    said = [probability >= threshold for threshold in sorted(set(probability), reverse=True)]
+    recalls = [np.mean(each[labels == 1]) for each in said]
+    precisions = [np.mean(labels[each]) for each in said]
+    average = np.sum(np.diff([0, *recalls]) * precisions)
+    assert measured["average_precision"] == pytest.approx(average, abs=1e-4)
+    assert measured["learned"] is True
+    assert predictions.two_class_metrics(curve, probability, rng.permutation(labels))["learned"] is False
+
+
+def test_the_threshold_has_the_highest_macro_f1():
+    rng = np.random.default_rng(1)
+    labels = (rng.random(200) < 0.2).astype(int)
+    probability = np.clip(rng.normal(0.1 + 0.15 * labels, 0.1), 0, 1)
+    best = predictions.best_threshold(probability, labels)
+
+    def f1(threshold: float) -> float:
+        said = probability >= threshold
+        return predictions.macro_f1(np.array([[np.sum((labels == a) & (said == b)) for b in (0, 1)] for a in (0, 1)]))
+
+    assert f1(best) == pytest.approx(max(f1(threshold) for threshold in np.linspace(0, 1, 2001)))
+    assert f1(best) > f1(0.5) + 0.1
+    # Nothing to choose from: as near to one half as can be, between two probabilities.
+    assert predictions.best_threshold(np.array([0.1, 0.2, 0.9]), np.array([0, 0, 1])) == pytest.approx(0.55)
+
+
+def test_of_two_classes_the_threshold_decides_and_the_probability_is_that_of_the_named_one():
+    probabilities = np.array([[0.7, 0.3], [0.9, 0.1]])
+    table = predictions.table(["a", "b"], np.array([1, 0]), probabilities, ["ok", "bad"], threshold=0.3)
+    assert table["predicted"].tolist() == ["bad", "ok"]
+    assert table["probability"].tolist() == [0.3, 0.9]

@@ -49,6 +49,13 @@ def test_the_shipped_ladder_is_the_articles_and_more():
     assert climbed["baseline"].epochs == 5
 
 
+def test_the_ladders_of_the_drawn_pictures_have_pictures_of_their_own():
+    for name in ("counts", "scratches"):
+        ladder = rungs.read(ROOT / f"ladder-{name}.yaml")
+        assert ladder.images == f"data/{name}"
+        rungs.climb(ladder, ladder.rungs[0].name, [rung.name for rung in ladder.rungs[1:]], params.check(DEFAULTS))
+
+
 def test_each_rung_stands_on_the_one_before_and_then_alone(tmp_path):
     ladder = rungs.read(written(tmp_path))
     assert settings(ladder, "first", ["second", "third"]) == [
@@ -81,6 +88,7 @@ def test_each_rung_stands_on_the_one_before_and_then_alone(tmp_path):
         ({"search": {"from": "first", "space": {"depth": [2, 99]}}}, "depth is 99; allowed: a whole number"),
         ({"repeat": 3}, "unknown key 'repeat'; did you mean 'repeats'?"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"images": 3}, "images is 3; allowed: the path"),
         ({"worth": "much"}, "worth is 'much'"),
         ({"search": {"from": "nowhere", "space": {"depth": [1]}}}, "no rung is named 'nowhere'"),
         ({"search": {"from": "first", "space": {"depth": {"low": 3, "high": 2}}}}, "expected numbers with low below"),

@@ -140,6 +140,12 @@ def test_two_classes_are_learned_with_one_sigmoid_unit(work):
     predictions = pd.read_csv("reports/predictions.csv")
     assert np.allclose(predictions["p_across"] + predictions["p_along"], 1, atol=1e-5)
     assert (predictions["actual"] == predictions["predicted"]).mean() > 0.8
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    second = predictions["p_along"] >= metrics["threshold"]
+    assert (predictions["predicted"] == np.where(second, "along", "across")).all()
+    assert metrics["roc_auc"] > 0.8 and metrics["average_precision"] > 0.8 and metrics["learned"] is True
+    assert {"roc.svg", "precision_recall.svg"} < {path.name for path in Path("reports/figures").iterdir()}
+    assert "the threshold with the highest macro F1" in Path("reports/report.html").read_text()
 
 
 def test_a_loss_that_is_no_number_ends_training_and_leaves_no_model(pictures):

@@ -1,6 +1,7 @@
 """Evaluating a network that gives numbers: measures, figures and the report's contents."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -44,7 +45,7 @@ def evaluate(
     reasons = [
         (heat_source(test.images[row], occlusion.closeness(answer, test.answers[row])), shown(row)) for row in explained
     ]
-    tries = report.advice(p)
+    tries = report.advice(replace(p, loss="auto"))  # there is but one loss for numbers
     return Evaluation(
         metrics,
         table,
