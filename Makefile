@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 # make bench: the speed comparison, in a virtual environment of its own; make bench BENCH=--quick to see that it runs
 # make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
-.PHONY: repro ladder demo test verify fuzz bench lint format clean
+.PHONY: repro ladder demo demo-page test verify fuzz bench lint format clean
 
 repro: .venv/installed .git
 	dvc repro
@@ -31,6 +31,14 @@ ladder: .venv/installed .git
 demo: .venv/installed
 	@test -f models/model.onnx || dvc repro
 	python demo.py
+
+# The page as one file, reports/demo.html; npm fetches the part that runs the model in a browser.
+demo-page: .venv/installed web/node_modules/.package-lock.json
+	@test -f models/model.onnx || dvc repro
+	python demo.py --static reports/demo.html $(DEMO)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
 test: .venv/installed-dev .git lint
 	python -m pytest

@@ -1,8 +1,11 @@
 """A page to drop a photo on: classes with probabilities, a heat map, and the nearest training pictures.
 
-    make demo          or          python demo.py [--port 8000]
+    make demo               or          python demo.py [--port 8000]
+    make demo-page          or          python demo.py --static reports/demo.html
 
-It listens on 127.0.0.1 only, and stores nothing. It runs the exported network, as predict.py does.
+The first listens on 127.0.0.1 only, and stores nothing. The second is the same page as one file, which runs the model
+in the browser and needs no server: open it, send it, or put it on a web site. It holds some training pictures
+(--no-pictures: none). Both run the exported network, as predict.py does.
 """
 
 import argparse
@@ -11,6 +14,8 @@ from pathlib import Path
 MODEL = Path("models/model.keras")
 NEAREST = 6
 COMPARED = 20_000  # training pictures at most to look for the nearest in
+CARRIED = 400  # of these, in a page that is one file
+RUNTIME = Path("web/node_modules/onnxruntime-web/dist")
 MAX_UPLOAD = 16 * 2**20  # bytes; pixels are bounded by stages.lib.decode
 
 
@@ -18,6 +23,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="8000, if not given; 0 takes a free one")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help="models/model.keras, if not named")
+    parser.add_argument(
+        "--static", type=Path, metavar="FILE", help="write the page into this file instead of serving it"
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="without training pictures, to publish it")
     return parser.parse_args()
 
 
@@ -39,6 +48,15 @@ def main(options: argparse.Namespace) -> None:
             f"data/processed has pictures of {images.shape[1]} pixels a side, the model takes "
             f"{model.size}; `dvc repro` makes both anew"
         )
+    if options.static:
+        from stages.lib import static_page
+
+        step = 0 if options.no_pictures else max(len(images) // CARRIED, 1)
+        chosen = range(0, len(images), step)[:CARRIED] if step else range(0)
+        names = [(rows[row]["file"], rows[row]["label"]) for row in chosen]
+        static_page.write(options.static, options.model, RUNTIME, images[list(chosen)], names, NEAREST, MAX_UPLOAD)
+        print(f"see {options.static}: {options.static.stat().st_size / 2**20:.1f} MiB")
+        return
     features = model.features(np.asarray(images))
 
     def respond(pixels: np.ndarray) -> dict[str, object]:

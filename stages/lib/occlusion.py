@@ -22,22 +22,31 @@ def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -
     against the class counts 0.
     """
     size = len(image)
-    side = max(size // PATCHES, 1)
-    starts = sorted({round(start) for start in np.linspace(0, size - side, STEPS)})
-    places = [(y, x) for y in starts for x in starts]
+    wide = side(size)
+    places = [(y, x) for y in starts(size) for x in starts(size)]
     covered = np.repeat(image[None], len(places) + 1, axis=0)
     grey = image.mean(axis=(0, 1)).astype(np.uint8)
     for number, (y, x) in enumerate(places):
-        covered[number, y : y + side, x : x + side] = grey
+        covered[number, y : y + wide, x : x + wide] = grey
     answers = probabilities(covered)  # the last one is the whole picture
     named = answers[-1].argmax()
     falls = answers[-1, named] - answers[:-1, named]
     total, count = np.zeros((size, size)), np.zeros((size, size))
     for (y, x), fall in zip(places, falls, strict=True):
-        total[y : y + side, x : x + side] += fall
-        count[y : y + side, x : x + side] += 1
+        total[y : y + wide, x : x + wide] += fall
+        count[y : y + wide, x : x + wide] += 1
     result = np.clip(total / np.maximum(count, 1), 0, None)
     return result / max(result.max(), 1e-12) if result.max() > 1e-6 else np.zeros_like(result)
+
+
+def side(size: int) -> int:
+    """Of a covered square, in pixels of a picture with `size` a side."""
+    return max(size // PATCHES, 1)
+
+
+def starts(size: int) -> list[int]:
+    """Where covered squares begin along a side."""
+    return sorted({round(start) for start in np.linspace(0, size - side(size), STEPS)})
 
 
 def closeness(answer: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
