@@ -163,7 +163,7 @@ def onnx(folder: Path) -> dict:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    return _one_at_a_time(folder, lambda image: session.run(["probabilities"], {"pixels": image[None]})[0])
+    return _one_at_a_time(folder, lambda image: session.run(["answers"], {"pixels": image[None]})[0])
 
 
 def litert(folder: Path, file: str = "model.tflite") -> dict:

@@ -16,10 +16,17 @@ import stages.lib.runtime  # noqa: F401  before numpy
 hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("project")
 
+SLOW = ["test_pipeline", "test_interrupted", "test_ladder", "test_stages"]  # first, so that no core waits at the end
+
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"  # beside the checkout, where it may be missing
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
 QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(SLOW)))
 
 
 def stripes(label: int, number: int, size: tuple[int, int] = (40, 32)) -> Image.Image:

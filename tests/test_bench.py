@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, stripes, write_pictures
 
-from stages.lib import network, params
+from stages.lib import network, onnx_graph, params
 
 sys.path.insert(0, str(ROOT / "bench"))
 compare = importlib.import_module("compare")
@@ -76,3 +76,14 @@ def test_other_programs_run_in_their_own_environment():
     assert "TF_NUM_INTRAOP_THREADS" in os.environ
     assert "TF_NUM_INTRAOP_THREADS" not in compare.PLAIN
     assert "XLA_FLAGS" not in compare.PLAIN
+
+
+def test_the_exported_network_answers_in_the_comparison(work):
+    network.keras.utils.set_random_seed(0)
+    model = network.build(params.read(ROOT / "params.yaml"), 4)
+    images = np.array([np.asarray(stripes(n % 4, n, (96, 96))) for n in range(6)])
+    np.save(work / "images.npy", images)
+    (work / "model.onnx").write_bytes(onnx_graph.build(model, {}))
+    named = network.answers(model, images).argmax(axis=1).tolist()
+    result = measured("onnx", work)
+    assert result["named"] == named and result["pictures_per_second"] > 0

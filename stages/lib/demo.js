@@ -9,7 +9,7 @@ async function classify(file) {
   let answer;
   try { answer = await answerFor(file); } catch (problem) { return say(problem.message); }
   show(answer);
-  say(answer.classes.length ? `Most probably: ${answer.classes[0].name}` : `It says: ${answer.words}`);
+  say(answer.classes.length ? `Most probably: ${answer.classes[0].name}` : "The number, with a margin that holds for 9 of 10 pictures:");
 }
 function show(answer) {
   const number = document.createElement("p");
