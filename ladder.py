@@ -7,7 +7,7 @@
     python ladder.py --search 20                             try 20 settings from ladder.yaml's search space
 
 Writes ladder.csv, ladder.md and ladder.html (a search: search.csv and search.md) into reports/, those of another
-ladder-NAME.yaml into reports/NAME/. What is finished is not run
+ladder-NAME.yaml into reports/ladder-NAME/. What is finished is not run
 again: stop it when you like and start it anew. The workspace and params.yaml stay as they are.
 Exit codes: 0 all measured; 1 a mistake, or a setting that could not be trained (the others are still compared).
 """
@@ -41,8 +41,8 @@ def main(options: argparse.Namespace) -> None:
     from stages.lib import ladder_report, params, rungs, runtime
 
     ladder = rungs.read(options.ladder)
-    own = rungs.as_name(options.ladder.name.removeprefix("ladder-"))
-    out = options.out or (Path("reports") if options.ladder.name == LADDER else Path("reports") / own)
+    own = "" if options.ladder == Path(LADDER) else rungs.as_name(options.ladder.name)
+    out = options.out or Path("reports") / own
     searched = options.search is not None
     if searched and options.search < 1:
         raise runtime.UserError(f"--search is {options.search}; allowed: a whole number from 1")

@@ -47,7 +47,8 @@ def main() -> None:
         )
         keys = [each["key"] for each in used]
         given = [picture.split for picture in pictures]
-        sides = split.assign(keys, strata, group, given, p.validation, p.test)
+        disputed = asked.disputed(pictures, copies, group)
+        sides = split.assign(keys, strata, group, given, disputed, p.validation, p.test)
         labels = asked.labels(found.pictures)
         facts = asked.facts(pictures, sides)
 
@@ -75,7 +76,7 @@ def main() -> None:
         "rejected": len(rejected),
         "ignored": found.ignored,
         **facts,
-        **check.facts(strata, copies, group, [each["facts"] for each in used]),
+        **check.facts(copies, group, disputed, [each["facts"] for each in used]),
         **asked.colour_only(colours["train"], labels[rows["train"]], colours["test"], labels[rows["test"]]),
     }
     outputs.write_json(DATA, data)

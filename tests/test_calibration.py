@@ -48,10 +48,10 @@ def test_heat_is_where_the_answer_comes_from():
         p = images[:, 8:16, 32:40].mean(axis=(1, 2, 3)) / 255
         return np.stack([p, 1 - p], axis=1)
 
-    found = occlusion.heat(bright_corner, image)
+    found = occlusion.heat(bright_corner, image, 0)
     assert found.shape == (48, 48) and found.max() == 1
     assert found[8:16, 32:40].mean() > 0.5
     assert found[:, :20].max() == 0 and found[30:].max() == 0
-    assert occlusion.heat(lambda images: np.full((len(images), 2), 0.5), image).max() == 0
+    assert occlusion.heat(lambda images: np.full((len(images), 2), 0.5), image, 0).max() == 0
     painted = occlusion.overlay(image, found)
     assert painted.shape == image.shape and (painted[40, 4] == 60).all()

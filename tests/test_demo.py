@@ -66,7 +66,7 @@ def test_the_page_answers_what_predict_answers(served, browser, tmp_path):  # no
     shown = [bar.inner_text().split("\n") for bar in page.locator(".bar").all()]
     expected = [[cells[n], f"{100 * float(cells[n + 1]):.1f}%"] for n in (0, 2, 4)]
     assert [[name, percent] for name, percent in ([row[0], row[-1]] for row in shown)] == expected
-    assert page.locator("#said").inner_text() == f"Most probably: {cells[0]}"
+    assert page.locator("#said").inner_text() == f"The model names: {cells[0]}"
     assert page.locator("#nearest li").count() == 6
     for image in page.locator("img").all():
         assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") > 0
@@ -107,6 +107,24 @@ def test_it_listens_on_this_machine_only(served):
         if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
     }
     assert listening == {"0100007F"}  # 127.0.0.1, and no other address
+
+
+def test_the_page_as_one_file(served):
+    def written(*options: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, ROOT / "demo.py", "--static", "reports/page.html", *options]
+        return subprocess.run(command, cwd=served[1], capture_output=True, text=True, check=False)
+
+    done = written()
+    assert done.returncode == 1 and "make demo-page" in done.stderr and done.stderr.count("\n") == 1
+    if not (ROOT / "web/node_modules").exists():
+        pytest.skip("npm's part is missing: make web/node_modules/.package-lock.json")
+    (served[1] / "web").symlink_to(ROOT / "web")
+    page = served[1] / "reports/page.html"
+    for options, pictures in (((), True), (("--no-pictures",), False)):
+        done = written(*options)
+        assert done.returncode == 0 and "see reports/page.html" in done.stdout, done.stderr
+        assert ("data:image/jpeg" in page.read_text()) is pictures
+    page.unlink()
 
 
 def test_a_taken_port_and_a_missing_model_are_one_line(served, tmp_path):

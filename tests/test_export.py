@@ -97,6 +97,9 @@ def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_p
     keras_file.write_bytes(b"another")
     with pytest.raises(UserError, match=r"was made from another model\.keras"):
         inference.Model(keras_file)
+    file.write_bytes(file.read_bytes().replace(b"answers", b"outputs"))
+    with pytest.raises(UserError, match=r"no model of this project .its outputs are features, outputs, not answers"):
+        inference.Model(file)
 
 
 @pytest.mark.parametrize(

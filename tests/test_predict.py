@@ -11,7 +11,7 @@ import pytest
 from conftest import DEFAULTS, ROOT, encoded, stripes
 from PIL import Image
 
-from stages.lib import answers, decode, inference, network, onnx_graph, outputs, params
+from stages.lib import answers, decode, inference, network, occlusion, onnx_graph, outputs, params
 
 CLASSES = ["across", "along", "falling"]
 
@@ -81,6 +81,11 @@ def test_of_two_classes_the_threshold_decides_which_comes_first(tmp_path):
     outputs.write_bytes(tmp_path / "model.onnx", onnx_graph.build(built, metadata | {"threshold": threshold}))
     rows = answers.answer(inference.Model(tmp_path / "model.onnx"), [("", each, "") for each in pixels])
     assert [row.short for row in rows] == ["bad" if each >= threshold else "ok" for each in probability]
+    model = inference.Model(tmp_path / "model.onnx")
+    between = np.flatnonzero((probability >= threshold) != (probability > 0.5))[0]  # the named one is less probable
+    expected = occlusion.heat(model.answers, pixels[between], int(probability[between] >= threshold))
+    np.testing.assert_array_equal(model.heat(pixels[between]), expected)
+    assert answers.answer(model, [("x", None, "no picture")])[0].reason == "no picture"  # and none besides
     assert all(sum(p for _, p in row.classes) == pytest.approx(1) for row in rows)
 
 

@@ -86,6 +86,9 @@ def test_the_threshold_has_the_highest_macro_f1():
 
     assert f1(best) == pytest.approx(max(f1(threshold) for threshold in np.linspace(0, 1, 2001)))
     assert f1(best) > f1(0.5) + 0.1
+    # All surely of the second class: the threshold above any probability names nobody.
+    nobody = predictions.best_threshold(np.ones(4), np.array([0, 0, 0, 1]))
+    assert nobody > 1
     # Nothing to choose from: as near to one half as can be, between two probabilities.
     assert predictions.best_threshold(np.array([0.1, 0.2, 0.9]), np.array([0, 0, 1])) == pytest.approx(0.55)
 

@@ -75,6 +75,17 @@ def test_a_manifest_may_name_the_split_and_have_windows_line_ends(work):
     ]
 
 
+def test_the_first_line_of_a_manifest_without_header_may_look_like_one(work):
+    (work / "pictures").mkdir()
+    for name in ("a.png", "b.png"):
+        stripes(0, 0).save(work / "pictures" / name)
+    (work / "pictures/list.tsv").write_text("a.png\ttarget\nb.png\tlabel\n")
+    assert [(each.file, each.label) for each in source.find("pictures").pictures] == [
+        ("a.png", "target"),
+        ("b.png", "label"),
+    ]
+
+
 def test_folders_named_train_and_test_are_splits_and_not_classes(work):
     write_pictures(work / "set/train", each=2)
     write_pictures(work / "set/test", each=1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.lib import split
+from stages.lib import check, split
 from stages.lib.runtime import UserError
 
 FRACTIONS = (0.2, 0.2)
@@ -12,7 +12,8 @@ FRACTIONS = (0.2, 0.2)
 
 def assign(contents: list[bytes], labels: list[str], seed: int = 0, given_: list | None = None) -> list[str]:
     keys = [split.key(seed, content) for content in contents]
-    return split.assign(keys, labels, contents, given_ or [None] * len(keys), *FRACTIONS)
+    disputed = check.disputed(labels, contents, contents)
+    return split.assign(keys, labels, contents, given_ or [None] * len(keys), disputed, *FRACTIONS)
 
 
 def pictures(count: int) -> tuple[list[bytes], list[str]]:

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages.lib import occlusion, outputs, report
+from stages.lib import manifest, occlusion, outputs, report
 from stages.lib.inference import Model
 from stages.lib.params import nearest
 from stages.lib.runtime import UserError
 
 Read = tuple[str, np.ndarray | None, str]  # a file's name, its pixels, or the reason why there are none
 WIDTH = 40  # of a file name on the terminal
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Row:
 def answer(model: Model, batch: Sequence[Read]) -> list[Row]:
     """A row for each picture of `batch`, in order."""
     images = [pixels for _, pixels, _ in batch if pixels is not None]
-    answers = model.answers(np.array(images)) if images else np.empty((0, 1))
+    answers = model.answers(np.array(images)) if images else np.empty((0, max(len(model.classes), 1)))
     rows = iter(
         [Row("", classes) for classes in by_class(model, answers)]
         if model.classes
@@ -146,7 +145,7 @@ class Form:
             raise UserError(f"--header is {header!r}; allowed: two names with a comma between, such as id,label")
         if fallback is not None and classes and fallback not in classes:
             raise UserError(f"--fallback is {fallback!r}, which is no class; {nearest(fallback, list(classes))}")
-        if fallback is not None and not classes and not NUMBER.fullmatch(fallback):
+        if fallback is not None and not classes and manifest.number(fallback) is None:
             raise UserError(f"--fallback is {fallback!r}; expected a number such as 3 or 2.5")
         return cls(delimiter, names, _sample(sample, names) if sample else None, fallback)
 

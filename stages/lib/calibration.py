@@ -45,7 +45,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def bins(probabilities: np.ndarray, labels: np.ndarray) -> list[Bin]:
-    """The predictions in BINS bins of equal width by the probability of the named class; empty ones are left out."""
+    """The predictions in BINS bins of equal width by that of the more probable class; empty ones are left out."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = np.clip(np.ceil(confidence * BINS).astype(int), 1, BINS)

@@ -17,6 +17,7 @@ from stages.lib.split import SPLITS
 IMBALANCE = 3  # largest class over smallest class from which the report warns
 GREY = 8  # most that the channels of a pixel differ, of 255, in a picture without colour
 NEIGHBOURS = 5  # whose mean is taken where numbers are asked for
+LEAST_SPREAD = 1e-4  # standard deviation of targets over the largest of them
 DIGITS = 8  # of a number's mean and deviation: more would differ with the order of adding up
 
 
@@ -74,12 +75,18 @@ def class_facts(labels: Sequence[str], sides: Sequence[str], names: Sequence[str
 def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]:
     """What numbers there are, float (n,), for data.json; mean and deviation are those of the train pictures.
 
-    Raises UserError unless the numbers of each split differ: there is nothing to learn or measure otherwise.
+    Raises UserError unless the numbers of each split differ, by enough for the 24 bits that the network has: there is
+    nothing to learn or measure otherwise.
     """
     for split in SPLITS:
         values = targets[[side == split for side in sides]]
         if values.min() == values.max():
             raise UserError(f"all {len(values)} {split} pictures have the target {values[0]:g}; add some with others")
+        if values.std() < LEAST_SPREAD * np.abs(values).max():
+            raise UserError(
+                f"the targets of the {split} pictures differ too little for their size (from {values.min():.10g} to "
+                f"{values.max():.10g}); subtract the same number from all of them"
+            )
     train = targets[[side == "train" for side in sides]]
     ordered = sorted(targets.tolist())
     return {
@@ -94,22 +101,27 @@ def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]
     }
 
 
+def disputed(answers: Sequence[object], alike: Sequence[int], group: Sequence[int]) -> set[int]:
+    """The groups in which pictures that are `alike` (have a number in common) have different answers."""
+    said: dict[int, set[object]] = {}
+    for each, answer in zip(alike, answers, strict=True):
+        said.setdefault(each, set()).add(answer)
+    return {of for each, of in zip(alike, group, strict=True) if len(said[each]) > 1}
+
+
 def facts(
-    labels: Sequence[str], copies: Sequence[int], group: Sequence[int], about: Sequence[dict[str, object]]
+    copies: Sequence[int], group: Sequence[int], disputed: set[int], about: Sequence[dict[str, object]]
 ) -> dict[str, object]:
     """Facts about the used pictures for data.json, in its order.
 
-    labels: equal for pictures that may look the same; copies, group: as `duplicates.groups` gives them; about: what
-    `decode` says, and `grey`.
+    copies, group: as `duplicates.groups` gives them; disputed: as `disputed` does; about: what `decode` says, and
+    `grey`.
     """
-    group_labels: dict[int, set[str]] = {}
-    for each, label in zip(group, labels, strict=True):
-        group_labels.setdefault(each, set()).add(label)
     widths, heights = ([each[side] for each in about] for side in ("width", "height"))
     return {
-        "duplicates": len(labels) - len(set(copies)),
-        "near_duplicates": len(set(copies)) - len(group_labels),
-        "conflicts": sum(len(each) > 1 for each in group_labels.values()),
+        "duplicates": len(copies) - len(set(copies)),
+        "near_duplicates": len(set(copies)) - len(set(group)),
+        "conflicts": len(disputed),
         "width": _range(widths),
         "height": _range(heights),
         "sizes": len(set(zip(widths, heights, strict=True))),

@@ -63,9 +63,18 @@ def evaluate(
             figures.precision_recall, curve=curve, threshold=threshold, average=metrics["average_precision"]
         )
 
+    better = (
+        metrics.get("roc_auc", 0) > 0.5 if two else metrics["accuracy"] > metrics["chance"]
+    )  # if by chance, perhaps
+
     def shown(row: int) -> report.Shown:
         cells = table.loc[row, ["file", "actual", "predicted", "probability"]]
         return report.Shown(report.picture_source(test.images[row]), *cells)
+
+    numbers = {name: number for number, name in enumerate(classes)}
+
+    def heat(row: int) -> str:
+        return heat_source(test.images[row], answer, numbers[table["predicted"][row]])
 
     right = table[table["actual"] == table["predicted"]].sort_values(["probability", "file"], ascending=[False, True])
     explained = [*right.drop_duplicates("predicted").index[:SHOWN_REASONS], *worst[:SHOWN_REASONS]]
@@ -79,11 +88,12 @@ def evaluate(
         {
             "confusion": _confusion(counts, classes, predictions.by_cell(table, classes, SHOWN_IN_CELLS), shown),
             "mistakes": [shown(row) for row in worst],
-            "reasons": [(heat_source(test.images[row], answer), shown(row)) for row in explained],
+            "reasons": [(heat(row), shown(row)) for row in explained],
+            "better": better,
             "tries": tries,
             "try_command": report.command(tries),
         },
-        _words(p, metrics, classes, len(table), tries),
+        _words(p, metrics, classes, len(table), better, tries),
     )
 
 
@@ -111,7 +121,9 @@ def _confusion(
     ]
 
 
-def _words(p: Params, metrics: dict, classes: Sequence[str], pictures: int, tries: Sequence[str]) -> list[str]:
+def _words(
+    p: Params, metrics: dict, classes: Sequence[str], pictures: int, better: bool, tries: Sequence[str]
+) -> list[str]:
     interval = f"{metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f}"
     words = [f"test accuracy {metrics['accuracy']:.3f} (95% interval {interval}) on {pictures} pictures"]
     if "roc_auc" in metrics:
@@ -122,6 +134,11 @@ def _words(p: Params, metrics: dict, classes: Sequence[str], pictures: int, trie
     spread = f"{metrics['val_accuracy']:.3f} +- {metrics['val_accuracy_std']:.3f}"
     words.append(f"validation accuracy {spread} over {p.repeats} repeats")
     if not metrics["learned"]:
-        words.append(f"the model has NOT learned: this is no better than chance ({metrics['chance']:.3f})")
+        if better:
+            words.append("it is not shown that the model has learned: so much may be chance with so few test pictures")
+        elif "roc_auc" in metrics:
+            words.append(f"the model has NOT learned: it cannot tell {classes[1]!r} from {classes[0]!r}")
+        else:
+            words.append(f"the model has NOT learned: this is no better than chance ({metrics['chance']:.3f})")
         words.append(f"worth trying: {', '.join(tries)}; for example: {report.command(tries)}")
     return words

@@ -1,15 +1,18 @@
 // What both pages do with a picture that is dropped, pasted or chosen; answerFor(file) is the page's own.
 const element = id => document.getElementById(id);
 function say(text) { element("said").textContent = text; }
+let asked = 0; // what was dropped last counts, whatever is ready first
 async function classify(file) {
   if (!file) return;
+  const mine = ++asked;
   if (file.size > most) return say(`The picture is larger than ${most / 2 ** 20} MiB.`);
   say("Looking …");
   element("result").hidden = true;
   let answer;
-  try { answer = await answerFor(file); } catch (problem) { return say(problem.message); }
+  try { answer = await answerFor(file); } catch (problem) { return mine === asked && say(problem.message); }
+  if (mine !== asked) return;
   show(answer);
-  say(answer.classes.length ? `Most probably: ${answer.classes[0].name}` : "The number, with a margin that holds for 9 of 10 pictures:");
+  say(answer.classes.length ? `The model names: ${answer.classes[0].name}` : "The number, with a margin that holds for about 9 of 10 pictures:");
 }
 function show(answer) {
   const number = document.createElement("p");

@@ -93,6 +93,11 @@ function resized(image, size) {
 }
 
 async function run(images, output) { // images: pictures of the network's size; a row of numbers for each
+  const rows = [];
+  for (let start = 0; start < images.length; start += 16) rows.push(...await runSome(images.slice(start, start + 16), output));
+  return rows;
+}
+async function runSome(images, output) {
   const {runtime, session} = await ready, {size} = settings;
   const pixels = new Uint8Array(images.length * size * size * 3);
   images.forEach((image, index) => pixels.set(image, index * size * size * 3));
@@ -132,8 +137,8 @@ async function heat(image, own) {
     for (let y = top; y < top + side; y++) for (let x = left; x < left + side; x++) copy.set(grey, 3 * (y * size + x));
     return copy;
   });
-  const which = settings.classes.length ? own.indexOf(Math.max(...own)) : 0;
-  const falls = (await answers(covered)).map(row => settings.classes.length ? own[which] - row[which] : Math.abs(row[0] - own[0]));
+  const which = settings.classes.length ? named(own) : 0, unit = Math.max(settings.margin, 1e-30);
+  const falls = (await answers(covered)).map(row => settings.classes.length ? own[which] - row[which] : Math.abs(row[0] - own[0]) / unit);
   const total = new Float64Array(size * size), count = new Float64Array(size * size);
   places.forEach(([top, left], index) => {
     for (let y = top; y < top + side; y++) for (let x = left; x < left + side; x++) { total[y * size + x] += falls[index]; count[y * size + x]++; }
@@ -159,8 +164,11 @@ async function nearest(image) {
   return order.slice(0, settings.shown).map(row => settings.nearest[row]);
 }
 
-function inWords(number) {
-  return Math.abs(number) >= 100 ? Math.round(number).toLocaleString("en-US") : String(Number(number.toPrecision(3)));
+function inWords(number) { // as stages/lib/report.py writes it
+  if (Math.abs(number) >= 100) return number.toLocaleString("en-US", {maximumFractionDigits: 0, roundingMode: "halfEven"});
+  if (number === 0 || Math.abs(number) >= 1e-4) return String(Number(number.toPrecision(3)));
+  const [digits, power] = number.toExponential(2).split("e");
+  return `${Number(digits)}e-${String(-power).padStart(2, "0")}`;
 }
 
 async function answerFor(file) {

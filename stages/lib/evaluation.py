@@ -42,6 +42,6 @@ class Evaluation:
     number_format: str = history.FORMAT
 
 
-def heat_source(image: np.ndarray, answer: Callable[[np.ndarray], np.ndarray]) -> str:
-    """A picture's heat map as a data: address. image, answer: as occlusion.heat takes them."""
-    return report.picture_source(occlusion.overlay(image, occlusion.heat(answer, image)))
+def heat_source(image: np.ndarray, answer: Callable[[np.ndarray], np.ndarray], named: int) -> str:
+    """A picture's heat map as a data: address. All arguments: as occlusion.heat takes them."""
+    return report.picture_source(occlusion.overlay(image, occlusion.heat(answer, image, named)))

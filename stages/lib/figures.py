@@ -59,7 +59,7 @@ def _score_limits(name: str, *histories: pd.DataFrame) -> tuple[float, float]:
     """What an axis for the score `name` shows: 0 to 1, and below where R² is there."""
     if name == "accuracy":
         return 0.0, 1.0
-    least = min(history[[name, f"val_{name}"]].min().min() for history in histories)
+    least = min((history[[name, f"val_{name}"]].min().min() for history in histories), default=0.0)
     return max(LEAST, min(least - 0.05, 0.0)), 1.0
 
 

@@ -11,6 +11,8 @@ from stages.lib.runtime import UserError
 
 BATCH = 100
 EXPORTED = ".onnx"
+ANSWERS, FEATURES = "answers", "features"
+OUTPUTS = {ANSWERS, FEATURES}  # of the network
 
 
 class Model:
@@ -31,9 +33,13 @@ class Model:
             properties = self._session.get_modelmeta().custom_metadata_map
             values = {key: json.loads(value) for key, value in properties.items()}
             self.classes = [str(each) for each in values["classes"]]
-            self.temperature, self.margin = (float(values.get(key, 1)) for key in ("temperature", "margin"))
+            self.temperature = float(values["temperature"]) if self.classes else 1.0
+            self.margin = 0.0 if self.classes else float(values["margin"])
             self.threshold = self._calibrated_threshold(values["threshold"]) if "threshold" in values else None
             self.size = int(self._session.get_inputs()[0].shape[1])
+            names = {output.name for output in self._session.get_outputs()}
+            if names != OUTPUTS:
+                raise ValueError(f"its outputs are {', '.join(sorted(names))}, not {', '.join(sorted(OUTPUTS))}")
         except Exception as error:  # ONNX Runtime's own exceptions have no common class
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{file} is no model of this project ({reason}); `dvc repro` makes one") from None
@@ -45,12 +51,12 @@ class Model:
 
         float32 (n, classes) probabilities, or (n, 1) numbers.
         """
-        result = self._run(images, "answers")
+        result = self._run(images, ANSWERS)
         return decision.of_classes(result) if self.classes else result
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """What the network makes of uint8 (n, size, size, 3) before it decides: float32 (n, units), of length 1."""
-        result = self._run(images, "features")
+        result = self._run(images, FEATURES)
         return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
 
     def answers(self, images: np.ndarray) -> np.ndarray:
@@ -60,9 +66,10 @@ class Model:
 
     def heat(self, image: np.ndarray) -> np.ndarray:
         """What the answer for uint8 (size, size, 3) depends on, as occlusion.heat says it."""
+        own = self.answers(image[None])
         if self.classes:
-            return occlusion.heat(self.answers, image)
-        return occlusion.heat(occlusion.closeness(self.answers, self.answers(image[None])[0]), image)
+            return occlusion.heat(self.answers, image, int(self.named(own)[0]))
+        return occlusion.heat(occlusion.closeness(self.answers, own[0], self.margin), image, 0)
 
     def named(self, probabilities: np.ndarray) -> np.ndarray:
         """The number of the class that is named, for calibrated probabilities (n, classes): int (n,)."""

@@ -3,12 +3,14 @@
 import csv
 import io
 import math
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stages.lib.runtime import UserError
 
 COLUMNS = ("path", "label", "target", "split")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 LARGEST = 1e30  # of a target; its square is still a number in float32
 # The words people use for the three splits, in manifests and as folder names.
 SPLIT_NAMES = {
@@ -50,7 +52,7 @@ def parse(name: str, data: bytes) -> list[Row]:
     if not lines:
         raise UserError(f"{name} is empty; expected a line for each picture: path and label")
     columns = [cell.lower() for cell in lines[0][1]]
-    if {"path", "label", "target"} & set(columns):
+    if "path" in columns:
         lines = lines[1:]
     elif len(columns) == 2 and "." in PurePosixPath(columns[0]).name:
         columns = ["path", "label"]
@@ -88,13 +90,16 @@ def _row(where: str, values: dict[str, str], cells: list[str], columns: list[str
 
 
 def _number(where: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not abs(number) <= LARGEST:
+    found = number(text)
+    if found is None:
         raise UserError(f"{where}: target is {text!r}; expected a number such as 3 or 2.5, between ±{LARGEST:g}")
-    return number
+    return found
+
+
+def number(text: str) -> float | None:
+    """The number that `text` is, if it is one; Python's own rules would let 1_000 and nan pass."""
+    found = float(text) if NUMBER.fullmatch(text) else math.nan
+    return found if abs(found) <= LARGEST else None
 
 
 def _check_paths(name: str, rows: list[Row]) -> None:

@@ -43,7 +43,11 @@ def evaluate(
 
     explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
     reasons = [
-        (heat_source(test.images[row], occlusion.closeness(answer, test.answers[row])), shown(row)) for row in explained
+        (
+            heat_source(test.images[row], occlusion.closeness(answer, test.answers[row], metrics["margin"]), 0),
+            shown(row),
+        )
+        for row in explained
     ]
     tries = report.advice(replace(p, loss="auto"))  # there is but one loss for numbers
     return Evaluation(
@@ -76,10 +80,15 @@ def evaluate(
 def _words(p: Params, metrics: dict, pictures: int, tries: Sequence[str]) -> list[str]:
     words = [
         f"test R2 {metrics['r2']:.3f} (95% interval {metrics['r2_low']:.3f} to {metrics['r2_high']:.3f}) on {pictures} "
-        f"pictures; off by {metrics['mae']:.3g} on average, always saying the mean by {metrics['chance']:.3g}",
+        f"pictures; off by {report.number(metrics['mae'])} on average, always saying the mean by "
+        f"{report.number(metrics['chance'])}",
         f"validation R2 {metrics['val_r2']:.3f} +- {metrics['val_r2_std']:.3f} over {p.repeats} repeats",
     ]
     if not metrics["learned"]:
-        words.append("the model has NOT learned: this is no better than always saying the mean")
+        words.append(
+            "it is not shown that the model has learned: so much may be chance with so few test pictures"
+            if metrics["r2"] > 0
+            else "the model has NOT learned: this is no better than always saying the mean"
+        )
         words.append(f"worth trying: {', '.join(tries)}; for example: {report.command(tries)}")
     return words

@@ -11,11 +11,12 @@ from PIL import Image
 
 PATCHES = 6  # covered squares beside each other along a side
 STEPS = 12  # places along a side, so that they overlap
+SMALLEST = 1e-30  # unit
 COLOUR = (255, 80, 0)  # of what speaks for the class, on a grey picture
 
 
-def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
-    """How much each pixel speaks for the class that is named: float (size, size), 0 to 1.
+def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray, named: int) -> np.ndarray:
+    """How much each pixel speaks for the class `named`: float (size, size), 0 to 1.
 
     image: uint8 (size, size, 3); probabilities: uint8 (n, size, size, 3) to (n, classes). A pixel's number is the
     mean fall of the class's probability over the squares that cover it, in parts of the largest; what speaks
@@ -29,7 +30,6 @@ def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -
     for number, (y, x) in enumerate(places):
         covered[number, y : y + wide, x : x + wide] = grey
     answers = probabilities(covered)  # the last one is the whole picture
-    named = answers[-1].argmax()
     falls = answers[-1, named] - answers[:-1, named]
     total, count = np.zeros((size, size)), np.zeros((size, size))
     for (y, x), fall in zip(places, falls, strict=True):
@@ -49,12 +49,14 @@ def starts(size: int) -> list[int]:
     return sorted({round(start) for start in np.linspace(0, size - side(size), STEPS)})
 
 
-def closeness(answer: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """For `heat` where numbers are asked for: how near to `own` the numbers (n, 1) are, at most 0.
+def closeness(
+    answer: Callable[[np.ndarray], np.ndarray], own: np.ndarray, unit: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """For `heat` where numbers are asked for: how near to `own` the numbers (n, 1) are, at most 0, in this unit.
 
     It falls where a covered part changes the number, up or down.
     """
-    return lambda images: -np.abs(answer(images) - own)
+    return lambda images: -np.abs(answer(images) - own) / max(unit, SMALLEST)
 
 
 def overlay(image: np.ndarray, heat_: np.ndarray) -> np.ndarray:

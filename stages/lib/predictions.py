@@ -157,7 +157,7 @@ def best_threshold(probability: np.ndarray, labels: np.ndarray) -> float:
     f1 = curve.found / (2 * curve.found + curve.false + missed) + true_negatives / (
         2 * true_negatives + missed + curve.false
     )
-    bounds = np.concatenate([[1.0], curve.threshold[1:], [0.0]])
+    bounds = np.concatenate([[1.1], curve.threshold[1:], [0.0]])  # to name nobody it lies above any probability
     middles = (bounds[:-1] + bounds[1:]) / 2
     best_ones = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(middles[best_ones[np.argmin(np.abs(middles[best_ones] - 0.5))]])

@@ -11,7 +11,7 @@ Pictures that belong together (the same picture twice) share a group and go to o
 """
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 from stages.lib.runtime import UserError
 
@@ -28,6 +28,7 @@ def assign(
     labels: Sequence[str],
     groups: Sequence[Hashable],
     given: Sequence[str | None],
+    disputed: Collection[Hashable],
     validation: float,
     test: float,
 ) -> list[str]:
@@ -37,8 +38,8 @@ def assign(
     source names, or None. A named split is kept; a side that the source names is not added to. Where
     the source names a split for every picture, a side that it lacks is taken from its train pictures.
     A group that a source puts on several sides goes whole to the side that is looked at
-    last (test, then validation), so that nothing trained on is tested on. A group with two labels
-    goes to train: no side can say which of its labels is right. Where numbers are asked for, all labels are "".
+    last (test, then validation), so that nothing trained on is tested on. A disputed group goes to train: no side can
+    say which of its answers is right. Where numbers are asked for, all labels are "".
 
     Raises UserError for a class too small to have a picture on each side.
     """
@@ -53,9 +54,9 @@ def assign(
 
     result: list[str | None] = [None] * len(keys)
     free: dict[str, list[list[int]]] = {}
-    for indices in members.values():
+    for name, indices in members.items():
         side = next((each for each in fixed if each in {given[i] for i in indices}), None)
-        if len({labels[i] for i in indices}) > 1:
+        if name in disputed:
             side = "train"
         if side is None:
             free.setdefault(labels[indices[0]], []).append(indices)

@@ -29,6 +29,10 @@ class Classification:
         check.every_class_is_used(self.classes, strata)
         return strata
 
+    def disputed(self, used: Sequence[Picture], copies: Sequence[int], group: Sequence[int]) -> set[int]:
+        """The groups of pictures that look the same with more than one class."""
+        return check.disputed([picture.label for picture in used], group, group)
+
     def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
         """For data.json. sides: the split of each used picture."""
         return check.class_facts([picture.label for picture in used], sides, self.classes)
@@ -51,8 +55,12 @@ class Regression:
     def strata(self, used: Sequence[Picture]) -> list[str]:
         """One: chance, by the pictures' content, spreads the targets over the splits. Raises UserError for none."""
         if not used:
-            raise UserError("none of the pictures can be used; reports/rejected.csv is not written: mend some first")
+            raise UserError("none of the pictures can be used; mend them, or see with a smaller max_rejected why")
         return [""] * len(used)
+
+    def disputed(self, used: Sequence[Picture], copies: Sequence[int], group: Sequence[int]) -> set[int]:
+        """The groups with copies of a picture that have different numbers; what only looks the same may have."""
+        return check.disputed([picture.target for picture in used], copies, group)
 
     def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
         """For data.json. Raises UserError unless each split has targets that differ."""
