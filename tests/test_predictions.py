@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from stages.lib import predictions
 
@@ -30,6 +31,12 @@ def test_metrics_are_flat_rounded_and_hold_the_wilson_interval():
     assert metrics["learned"] is True
     assert (metrics["val_accuracy"], metrics["val_accuracy_std"], metrics["val_loss"]) == (0.7, 0.1414, 0.6)
     assert metrics["temperature"] == 1.2346
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 1), (1, 1), (0, 50), (50, 50), (22, 30), (99_000, 100_000)])
+def test_the_interval_is_scipys(right, total):
+    expected = stats.binomtest(right, total).proportion_ci(predictions.CONFIDENCE, method="wilson")
+    assert predictions.wilson(right, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_model_that_names_one_class_has_not_learned():
