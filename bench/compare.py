@@ -161,13 +161,22 @@ def reading(folder: Path, rounds: int, part: float) -> dict:
     return results
 
 
+# Which of the exported files each side runs.
+ANSWERING = {
+    "onnx": "model.onnx",
+    "litert": "model.tflite",
+    "litert_int8": "model-int8.tflite",
+    "keras_predict": "model.keras",
+}
+
+
 def answering(folder: Path, rounds: int, most: int) -> dict:
     """The exported files of the last `dvc repro`, a picture at a time."""
     print("answering")
-    for name in ("model.onnx", "model.tflite", "model-int8.tflite", "model.keras"):
+    for name in ANSWERING.values():
         shutil.copy(ROOT / "models" / name, folder)
     np.save(folder / "images.npy", np.asarray(array.read("test", ROOT / array.FOLDER).images[:most]))
-    results = in_turn(("onnx", "litert", "litert_int8", "keras_predict"), folder, rounds)
+    results = in_turn(tuple(ANSWERING), folder, rounds)
     named = {name: each[0]["named"] for name, each in results.items()}
     same = {name: float(np.mean(np.equal(each, named["keras_predict"]))) for name, each in named.items()}
     return {
@@ -298,10 +307,11 @@ def table(results: dict) -> str:
         "",
         "The exported network, a picture at a time on all cores, median and range:",
         "",
-        "| side | milliseconds a picture | same class as Keras |",
-        "| --- | --- | --- |",
+        "| side | file | bytes | milliseconds a picture | same class as Keras |",
+        "| --- | --- | --- | --- | --- |",
         *(
-            f"| {name} | {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f}) "
+            f"| {name} | {ANSWERING[name]} | {said['bytes'][ANSWERING[name]]:,} "
+            f"| {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f}) "
             f"| {said['same class as Keras'][name]:.1%} |"
             for name, each in said["milliseconds"].items()
         ),

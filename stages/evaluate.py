@@ -18,7 +18,7 @@ from stages.lib import runtime  # noqa: I001  before numpy
 import pandas as pd
 
 from stages.lib import array, class_report, figures, history, network, number_report, outputs, params, report
-from stages.lib.evaluation import Answered, Evaluation
+from stages.lib.evaluation import Answered, Evaluation, Subject
 
 DATA = Path("reports/data.json")
 MODEL = Path("models/model.keras")
@@ -45,8 +45,8 @@ def main() -> None:
     validation, test = answered("validation"), answered("test")
     loss = network.loss(p, model, test.answers, test.labels)
     repeats = history.kept(pd.read_csv(history.REPEATS))
-    evaluate = class_report.evaluate if data["classes"] else number_report.evaluate
-    result = evaluate(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images))
+    subject = Subject(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images))
+    result = (class_report if data["classes"] else number_report).evaluate(subject)
 
     outputs.write_json(METRICS, result.metrics)
     history.write_table(PREDICTIONS, result.predictions, result.number_format)

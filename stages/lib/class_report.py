@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stages.lib import calibration, figures, predictions, report
-from stages.lib.evaluation import Answered, Evaluation, heat_source
+from stages.lib.evaluation import Answered, Evaluation, Figures, Subject, heat_source
 from stages.lib.params import Params
 
 SHOWN_MISTAKES = 24
@@ -16,85 +17,84 @@ SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table togethe
 SHOWN_REASONS = 4  # heat maps of right answers, and as many of mistakes
 
 
-def evaluate(
-    p: Params,
-    data: dict,
-    validation: Answered,
-    test: Answered,
-    loss: float,
-    repeats: pd.DataFrame,
-    answer: Callable[[np.ndarray], np.ndarray],
-) -> Evaluation:
-    """data: data.json; loss: of the test pictures; repeats: as history.kept gives it; answer: the model's answers."""
-    classes = data["classes"]
+def evaluate(of: Subject) -> Evaluation:
+    classes, test = of.data["classes"], of.test
     two = len(classes) == 2
-    threshold = predictions.best_threshold(validation.answers[:, 1], validation.labels) if two else None
-    tables = [
-        predictions.table(each.files, each.labels, each.answers, classes, threshold) for each in (validation, test)
-    ]
-    table = tables[1]
-    temperature = calibration.fit_temperature(validation.answers, validation.labels)
-    plain = calibration.bins(test.answers, test.labels)
-    scaled = calibration.bins(calibration.scale(test.answers, temperature), test.labels)
-    more = {
-        "calibration_error": calibration.expected_error(plain),
-        "calibration_error_scaled": calibration.expected_error(scaled),
-        "temperature": temperature,
-    }
+    threshold = predictions.best_threshold(of.validation.answers[:, 1], of.validation.labels) if two else None
+    validated, table = (
+        predictions.table(each.files, each.labels, each.answers, classes, threshold) for each in (of.validation, test)
+    )
     counts = predictions.confusion(table["actual"], table["predicted"], classes)
-    metrics = predictions.metrics(counts, loss, repeats, more)
-    reliability = {"as trained": plain, f"with temperature {temperature:.2f}": scaled}
+    calibrated, drawn = _calibrated(of.validation, test)
+    metrics = predictions.metrics(counts, of.loss, of.repeats, calibrated)
+    drawn["confusion"] = partial(figures.confusion, counts=counts, classes=classes)
     worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
-    captions = [
-        f"{row.predicted} {row.probability:.0%}\nis {row.actual}"
-        for row in table.loc[worst[:IN_FIGURE]].itertuples(index=False)
-    ]
-    drawn = {
-        "confusion": partial(figures.confusion, counts=counts, classes=classes),
-        "reliability": partial(figures.reliability, bins=reliability),
-        "mistakes": partial(figures.mistakes, images=test.images[worst[:IN_FIGURE]], captions=captions),
-    }
+    drawn["mistakes"] = _mistakes(table, test.images, worst[:IN_FIGURE])
+    better = metrics["accuracy"] > metrics["chance"]
     if two:
-        curve = predictions.two_class_curve(test.answers[:, 1], test.labels)
-        measured = predictions.two_class_metrics(curve, test.answers[:, 1], test.labels)
-        metrics |= measured | {"threshold": threshold}  # not rounded: it decides
-        drawn["roc"] = partial(figures.roc, curve=curve, threshold=threshold, area=metrics["roc_auc"])
-        drawn["precision_recall"] = partial(
-            figures.precision_recall, curve=curve, threshold=threshold, average=metrics["average_precision"]
-        )
-
-    better = (
-        metrics.get("roc_auc", 0) > 0.5 if two else metrics["accuracy"] > metrics["chance"]
-    )  # if by chance, perhaps
+        measured, curves = _trade_off(test, threshold)
+        metrics, drawn = metrics | measured, drawn | curves
+        better = metrics["roc_auc"] > 0.5
 
     def shown(row: int) -> report.Shown:
         cells = table.loc[row, ["file", "actual", "predicted", "probability"]]
         return report.Shown(report.picture_source(test.images[row]), *cells)
 
-    numbers = {name: number for number, name in enumerate(classes)}
-
-    def heat(row: int) -> str:
-        return heat_source(test.images[row], answer, numbers[table["predicted"][row]])
-
-    right = table[table["actual"] == table["predicted"]].sort_values(["probability", "file"], ascending=[False, True])
-    explained = [*right.drop_duplicates("predicted").index[:SHOWN_REASONS], *worst[:SHOWN_REASONS]]
-    tries = report.advice(p)
+    tries = report.advice(of.params)
     return Evaluation(
         metrics,
         table,
-        tables[0],
+        validated,
         drawn,
         "class_report.html.j2",
         {
             "confusion": _confusion(counts, classes, predictions.by_cell(table, classes, SHOWN_IN_CELLS), shown),
             "mistakes": [shown(row) for row in worst],
-            "reasons": [(heat(row), shown(row)) for row in explained],
-            "better": better,
+            "reasons": [
+                (heat_source(test.images[row], of.answer, classes.index(table["predicted"][row])), shown(row))
+                for row in [*predictions.surest(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
+            ],
+            "better": better,  # perhaps by chance: metrics.learned says so
             "tries": tries,
             "try_command": report.command(tries),
         },
-        _words(p, metrics, classes, len(table), better, tries),
+        _words(of.params, metrics, classes, len(table), better, tries),
     )
+
+
+def _calibrated(validation: Answered, test: Answered) -> tuple[dict[str, float], Figures]:
+    """The temperature, and how far the probabilities are right without and with it."""
+    temperature = calibration.fit_temperature(validation.answers, validation.labels)
+    plain = calibration.bins(test.answers, test.labels)
+    scaled = calibration.bins(calibration.scale(test.answers, temperature), test.labels)
+    metrics = {
+        "calibration_error": calibration.expected_error(plain),
+        "calibration_error_scaled": calibration.expected_error(scaled),
+        "temperature": temperature,
+    }
+    bins = {"as trained": plain, f"with temperature {temperature:.2f}": scaled}
+    return metrics, {"reliability": partial(figures.reliability, bins=bins)}
+
+
+def _trade_off(test: Answered, threshold: float) -> tuple[dict[str, float | bool], Figures]:
+    """Of two classes: what the probabilities know, and what the threshold makes of it."""
+    probability = test.answers[:, 1]
+    curve = predictions.two_class_curve(probability, test.labels)
+    metrics = predictions.two_class_metrics(curve, probability, test.labels)
+    drawn = {
+        "roc": partial(figures.roc, curve=curve, threshold=threshold, area=metrics["roc_auc"]),
+        "precision_recall": partial(
+            figures.precision_recall, curve=curve, threshold=threshold, average=metrics["average_precision"]
+        ),
+    }
+    return metrics | {"threshold": threshold}, drawn  # not rounded: it decides
+
+
+def _mistakes(table: pd.DataFrame, images: np.ndarray, rows: Sequence[int]) -> Callable[[Path], None]:
+    captions = [
+        f"{row.predicted} {row.probability:.0%}\nis {row.actual}" for row in table.loc[rows].itertuples(index=False)
+    ]
+    return partial(figures.mistakes, images=images[rows], captions=captions)
 
 
 def _confusion(

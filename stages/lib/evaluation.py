@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import history, occlusion, report
+from stages.lib.params import Params
+
+Figures = dict[str, Callable[[Path], None]]  # by name: what draws each into a file
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,25 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    data: data.json; loss: of the test pictures; repeats: as history.kept gives it; answer: uint8 (n, size, size, 3) to
+    the model's answers.
+    """
+
+    params: Params
+    data: dict
+    validation: Answered
+    test: Answered
+    loss: float
+    repeats: pd.DataFrame
+    answer: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """metrics: metrics.json; predictions, validation: a row a picture of these splits; figures: how to draw each.
+    """metrics: metrics.json; predictions, validation: a row a picture of these splits.
 
     template, shown: the report, and what it shows of this task; words: the outcome, for the terminal;
     number_format: of the numbers in the predictions.
@@ -35,7 +55,7 @@ class Evaluation:
     metrics: dict[str, float | bool]
     predictions: pd.DataFrame
     validation: pd.DataFrame
-    figures: dict[str, Callable[[Path], None]]
+    figures: Figures
     template: str
     shown: dict[str, object]
     words: list[str]

@@ -1,14 +1,13 @@
 """Evaluating a network that gives numbers: measures, figures and the report's contents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from stages.lib import figures, occlusion, regression, report
-from stages.lib.evaluation import Answered, Evaluation, heat_source
+from stages.lib.evaluation import Evaluation, Subject, heat_source
 from stages.lib.params import Params
 
 SHOWN_MISTAKES = 24
@@ -16,21 +15,13 @@ IN_FIGURE = 12  # of these
 SHOWN_REASONS = 4  # heat maps of good answers, and as many of bad ones
 
 
-def evaluate(
-    p: Params,
-    data: dict,
-    validation: Answered,
-    test: Answered,
-    loss: float,
-    repeats: pd.DataFrame,
-    answer: Callable[[np.ndarray], np.ndarray],
-) -> Evaluation:
-    """data: data.json; loss: of the test pictures; repeats: as history.kept gives it; answer: the model's answers."""
+def evaluate(of: Subject) -> Evaluation:
+    test = of.test
     validated, table = (
         regression.table(each.files, each.labels.astype(np.float64), each.answers[:, 0].astype(np.float64))
-        for each in (validation, test)
+        for each in (of.validation, test)
     )
-    metrics = regression.metrics(table, validated, loss, repeats, data["target"]["mean"])
+    metrics = regression.metrics(table, validated, of.loss, of.repeats, of.data["target"]["mean"])
     worst = regression.worst(table, SHOWN_MISTAKES)
     captions = [
         f"{report.number(row.value)}\nis {report.number(row.target)}"
@@ -44,12 +35,12 @@ def evaluate(
     explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
     reasons = [
         (
-            heat_source(test.images[row], occlusion.closeness(answer, test.answers[row], metrics["margin"]), 0),
+            heat_source(test.images[row], occlusion.closeness(of.answer, test.answers[row], metrics["margin"]), 0),
             shown(row),
         )
         for row in explained
     ]
-    tries = report.advice(replace(p, loss="auto"))  # there is but one loss for numbers
+    tries = report.advice(replace(of.params, loss="auto"))  # there is but one loss for numbers
     return Evaluation(
         metrics,
         table,
@@ -72,7 +63,7 @@ def evaluate(
             "tries": tries,
             "try_command": report.command(tries),
         },
-        _words(p, metrics, len(table), tries),
+        _words(of.params, metrics, len(table), tries),
         number_format="%.7g",  # whatever their scale
     )
 

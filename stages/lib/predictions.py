@@ -192,3 +192,10 @@ def worst_mistakes(predictions: pd.DataFrame, count: int) -> list[int]:
     wrong = predictions[predictions["actual"] != predictions["predicted"]]
     order = wrong.sort_values(["probability", "file"], ascending=[False, True], kind="stable")
     return [int(row) for row in order.index[:count]]
+
+
+def surest(predictions: pd.DataFrame, count: int) -> list[int]:
+    """The rows of the right predictions with the highest probability, one a class, at most `count`."""
+    right = predictions[predictions["actual"] == predictions["predicted"]]
+    order = right.sort_values(["probability", "file"], ascending=[False, True])
+    return [int(row) for row in order.drop_duplicates("predicted").index[:count]]
