@@ -120,14 +120,15 @@ def test_the_ladder_shows_the_numbers_of_ladder_csv(open_page, path):
     page = open_page(path)
     rows = table(path.with_name("ladder.csv"))
     assert len(rows) >= 5
+    score = "r2" if "val_r2" in rows[0] else "accuracy"
     for row in rows:
         cells = page.locator(f"tr[data-table={row['table']}][data-rung={row['rung']}]").locator("th, td")
         texts = [text.replace("\N{MINUS SIGN}", "-") for text in cells.all_inner_texts()]
         assert texts[0] == row["rung"]
         assert texts[1] == (row["changes"] or "\N{EN DASH}")
         shown = [float(part) for part in texts[2].split(" ± ")]
-        assert shown == pytest.approx([float(row["val_accuracy"]), float(row["val_accuracy_std"])], abs=6e-4)
-        for text, name in ((texts[3], "accuracy_difference"), (texts[4], "loss_difference")):
+        assert shown == pytest.approx([float(row[f"val_{score}"]), float(row[f"val_{score}_std"])], abs=6e-4)
+        for text, name in ((texts[3], f"{score}_difference"), (texts[4], "loss_difference")):
             if not row["compared_with"]:
                 assert text == "\N{EN DASH}"
                 continue
