@@ -4,10 +4,11 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.lib import comparison
+from stages.lib import comparison, ladder_report
 from stages.lib.comparison import IMPROVED, UNCHANGED, UNKNOWN, WORSE, Difference
 
 
@@ -90,3 +91,12 @@ def test_all_intervals_together_hold_as_often_as_they_promise():
         found = [comparison.paired(before, after, confidence) for before, after in itertools.pairwise(runs)]
         together += all(each.low <= 0 <= each.high for each in found)
     assert 940 <= together <= 990  # 95%, or a little more: Bonferroni's bound
+
+
+@pytest.mark.parametrize(("score", "grid"), [("accuracy", 0.02), ("r2", 0.0)])
+def test_only_an_accuracy_has_the_grid_of_its_pictures(score, grid):
+    class Known(ladder_report.Measured):
+        repeats = property(lambda self: pd.DataFrame({f"val_{score}": [0.5]}))
+        validation = property(lambda self: pd.DataFrame({"file": ["x"] * 50}))
+
+    assert Known(None, None).grid == grid
