@@ -51,10 +51,10 @@ def main(options: argparse.Namespace) -> None:
     if options.static:
         from stages.lib import static_page
 
-        step = 0 if options.no_pictures else max(len(images) // CARRIED, 1)
-        chosen = range(0, len(images), step)[:CARRIED] if step else range(0)
+        step = max(len(images) // CARRIED, 1)
+        chosen = [] if options.no_pictures else [*range(0, len(images), step)][:CARRIED]
         names = [(rows[row]["file"], rows[row]["label"]) for row in chosen]
-        static_page.write(options.static, options.model, RUNTIME, images[list(chosen)], names, NEAREST, MAX_UPLOAD)
+        static_page.write(options.static, options.model, RUNTIME, images[chosen], names, NEAREST, MAX_UPLOAD)
         print(f"see {options.static}: {options.static.stat().st_size / 2**20:.1f} MiB")
         return
     features = model.features(np.asarray(images))

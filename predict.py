@@ -48,7 +48,7 @@ def main(options: argparse.Namespace) -> None:
     model = inference.Model(options.model)
     if options.top is not None and not model.classes:
         raise runtime.UserError("--top is for classes, and this model gives numbers; leave it out")
-    top = 0 if not model.classes else 1 if options.top is None else options.top
+    top = 1 if options.top is None and model.classes else options.top  # None: there are no classes
     if model.classes and not 1 <= top <= len(model.classes):
         raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(model.classes)}, one for each class")
     form = answers.Form.of(options.submission, options.header, options.sample, options.fallback, model.classes)

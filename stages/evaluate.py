@@ -52,16 +52,17 @@ def main() -> None:
     history.write_table(PREDICTIONS, result.predictions, result.number_format)
     history.write_table(VALIDATION, result.validation, result.number_format)
     epochs = pd.read_csv(history.HISTORY)
-    draw(result, epochs, p.repeats)
-    write_report(p, data, result, history.score(epochs), look_alikes(pictures))
+    score = history.score(epochs)
+    draw(result, epochs, score, p.repeats)
+    write_report(p, data, result, score, look_alikes(pictures))
     print(*result.words, f"see {REPORT}", sep="\n")
 
 
-def draw(result: Evaluation, epochs: pd.DataFrame, repeats: int) -> None:
+def draw(result: Evaluation, epochs: pd.DataFrame, score: str, repeats: int) -> None:
     """reports/figures/: loss.svg, accuracy.svg or r2.svg, and those of the task."""
     with outputs.aside(FIGURES) as folder:
         folder.mkdir()
-        for name in ("loss", history.score(epochs)):
+        for name in ("loss", score):
             figures.curves(folder / f"{name}.svg", epochs, name, repeats)
         for name, draw_one in result.figures.items():
             draw_one(folder / f"{name}.svg")

@@ -32,8 +32,8 @@ class Row:
     number: float | None = None
     margin: float = 0.0
 
-    def words(self, top: int) -> str:
-        """For the terminal."""
+    def words(self, top: int | None) -> str:
+        """For people: the `top` first classes, or the number."""
         if self.number is not None:
             return f"{report.number(self.number)} ± {report.number(self.margin)}"
         return "  ".join(f"{name} {p:.3f}" for name, p in self.classes[:top]) or self.reason
@@ -51,7 +51,7 @@ def answer(model: Model, batch: Sequence[Read]) -> list[Row]:
     images = [pixels for _, pixels, _ in batch if pixels is not None]
     answers = model.answers(np.array(images)) if images else np.empty((0, max(len(model.classes), 1)))
     rows = iter(
-        [Row("", classes) for classes in by_class(model, answers)]
+        [Row("", classes) for classes in _by_class(model, answers)]
         if model.classes
         else [Row("", number=float(number), margin=model.margin) for number in answers[:, 0]]
     )
@@ -60,7 +60,7 @@ def answer(model: Model, batch: Sequence[Read]) -> list[Row]:
     ]
 
 
-def by_class(model: Model, probabilities: np.ndarray) -> list[list[tuple[str, float]]]:
+def _by_class(model: Model, probabilities: np.ndarray) -> list[list[tuple[str, float]]]:
     """For each of calibrated probabilities (n, classes) the classes with theirs, in the order of a Row."""
     named = model.named(probabilities)
     ranks = probabilities.copy()
@@ -71,7 +71,7 @@ def by_class(model: Model, probabilities: np.ndarray) -> list[list[tuple[str, fl
     ]
 
 
-def as_text(rows: Sequence[Row], top: int) -> str:
+def as_text(rows: Sequence[Row], top: int | None) -> str:
     """A table for the terminal, and a last line that counts what could not be used."""
     width = min(max([len(_short(row.file)) for row in rows], default=0), WIDTH)
     lines = [f"{_short(row.file):{width}}  {row.words(top)}" for row in rows]
@@ -81,12 +81,12 @@ def as_text(rows: Sequence[Row], top: int) -> str:
     return "\n".join(lines)
 
 
-def write_csv(path: Path, rows: Sequence[Row], top: int) -> None:
-    """file, class, probability, class_2, probability_2, ..., reason; with top 0: file, number, low, high, reason.
+def write_csv(path: Path, rows: Sequence[Row], top: int | None) -> None:
+    """file, class, probability, class_2, probability_2, ..., reason; with no top: file, number, low, high, reason.
 
     low and high: number less and plus the margin.
     """
-    if top == 0:
+    if top is None:
         cells = [
             [f"{row.number + side * row.margin:.7g}" for side in (0, -1, 1)] if row.number is not None else [""] * 3
             for row in rows

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# What the exported network takes and gives; stages/lib/onnx_graph.py says what they are.
+INPUT, ANSWERS, FEATURES = "pixels", "answers", "features"
+
 
 def of_classes(outputs: np.ndarray) -> np.ndarray:
     """The network's outputs (n, outputs) as (n, classes): a sigmoid unit's p is that of the second of two classes."""

@@ -7,12 +7,12 @@ import numpy as np
 import onnxruntime
 
 from stages.lib import calibration, decision, occlusion, outputs
+from stages.lib.decision import ANSWERS, FEATURES, INPUT
 from stages.lib.runtime import UserError
 
 BATCH = 100
 EXPORTED = ".onnx"
-ANSWERS, FEATURES = "answers", "features"
-OUTPUTS = {ANSWERS, FEATURES}  # of the network
+OUTPUTS = {ANSWERS, FEATURES}
 
 
 class Model:
@@ -81,4 +81,4 @@ class Model:
 
     def _run(self, images: np.ndarray, output: str) -> np.ndarray:
         starts = range(0, max(len(images), 1), BATCH)
-        return np.concatenate([self._session.run([output], {"pixels": images[at : at + BATCH]})[0] for at in starts])
+        return np.concatenate([self._session.run([output], {INPUT: images[at : at + BATCH]})[0] for at in starts])

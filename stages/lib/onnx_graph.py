@@ -11,10 +11,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stages.lib import network
+from stages.lib.decision import ANSWERS, FEATURES, INPUT
 from stages.lib.network import keras
 
 OPSET, IR_VERSION = 20, 10  # of 2023: Gelu is in it, and runtimes older than this year's read it
-INPUT, ANSWERS, FEATURES = "pixels", "answers", "features"
 
 
 def build(model: keras.Model, metadata: dict[str, object]) -> bytes:
