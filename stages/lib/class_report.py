@@ -2,19 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from stages.lib import calibration, figures, predictions, report
-from stages.lib.evaluation import Answered, Evaluation, Figures, Subject, heat_source
+from stages.lib import calibration, evaluation, figures, predictions, report
+from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Answered, Evaluation, Figures, Subject, heat_source
 from stages.lib.params import Params
 
-SHOWN_MISTAKES = 24
-IN_FIGURE = 12  # of these
 SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table together; about 1 MB
-SHOWN_REASONS = 4  # heat maps of right answers, and as many of mistakes
 
 
 def evaluate(of: Subject) -> Evaluation:
@@ -28,8 +23,6 @@ def evaluate(of: Subject) -> Evaluation:
     calibrated, drawn = _calibrated(of.validation, test)
     metrics = predictions.metrics(counts, of.loss, of.repeats, calibrated)
     drawn["confusion"] = partial(figures.confusion, counts=counts, classes=classes)
-    worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
-    drawn["mistakes"] = _mistakes(table, test.images, worst[:IN_FIGURE])
     better = metrics["accuracy"] > metrics["chance"]
     if two:
         measured, curves = _trade_off(test, threshold)
@@ -40,6 +33,10 @@ def evaluate(of: Subject) -> Evaluation:
         cells = table.loc[row, ["file", "actual", "predicted", "probability"]]
         return report.Shown(report.picture_source(test.images[row]), *cells)
 
+    worst = predictions.worst_mistakes(table, SHOWN_MISTAKES)
+    mistakes = [shown(row) for row in worst]
+    title = "The most confident mistakes on test pictures"
+    drawn["mistakes"] = evaluation.mistakes(test.images[worst], mistakes, title)
     tries = report.advice(of.params)
     return Evaluation(
         metrics,
@@ -49,7 +46,7 @@ def evaluate(of: Subject) -> Evaluation:
         "class_report.html.j2",
         {
             "confusion": _confusion(counts, classes, predictions.by_cell(table, classes, SHOWN_IN_CELLS), shown),
-            "mistakes": [shown(row) for row in worst],
+            "mistakes": mistakes,
             "reasons": [
                 (heat_source(test.images[row], of.answer, classes.index(table["predicted"][row])), shown(row))
                 for row in [*predictions.surest(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
@@ -88,13 +85,6 @@ def _trade_off(test: Answered, threshold: float) -> tuple[dict[str, float | bool
         ),
     }
     return metrics | {"threshold": threshold}, drawn  # not rounded: it decides
-
-
-def _mistakes(table: pd.DataFrame, images: np.ndarray, rows: Sequence[int]) -> Callable[[Path], None]:
-    captions = [
-        f"{row.predicted} {row.probability:.0%}\nis {row.actual}" for row in table.loc[rows].itertuples(index=False)
-    ]
-    return partial(figures.mistakes, images=images[rows], captions=captions)
 
 
 def _confusion(

@@ -1,15 +1,19 @@
 """What an evaluation takes and gives, whatever the task: class_report and number_report fill it in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stages.lib import history, occlusion, report
+from stages.lib import figures, history, occlusion, report
 from stages.lib.params import Params
 
+SHOWN_MISTAKES = 24
+IN_FIGURE = 12  # of these
+SHOWN_REASONS = 4  # heat maps of right or good answers, and as many of mistakes
 Figures = dict[str, Callable[[Path], None]]  # by name: what draws each into a file
 
 
@@ -60,6 +64,15 @@ class Evaluation:
     shown: dict[str, object]
     words: list[str]
     number_format: str = history.FORMAT
+
+
+def mistakes(images: np.ndarray, shown: Sequence[report.Shown], title: str) -> Callable[[Path], None]:
+    """What draws the first of `shown`. images: uint8 (n, size, size, 3), theirs."""
+    captions = [
+        f"{each.predicted}{'' if each.probability is None else f' {each.probability:.0%}'}\nis {each.actual}"
+        for each in shown[:IN_FIGURE]
+    ]
+    return partial(figures.mistakes, images=images[:IN_FIGURE], captions=captions, title=title)
 
 
 def heat_source(image: np.ndarray, answer: Callable[[np.ndarray], np.ndarray], named: int) -> str:

@@ -225,12 +225,7 @@ def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
         _save(figure, path)
 
 
-def mistakes(
-    path: Path,
-    images: Sequence[np.ndarray],
-    captions: Sequence[str],
-    title: str = "The most confident mistakes on test pictures",
-) -> None:
+def mistakes(path: Path, images: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:
     """A gallery of pictures, uint8 (size, size, 3) each, six a row, each with its caption."""
     columns = 6
     rows = max(1, -(-len(images) // columns))

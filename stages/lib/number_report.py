@@ -6,13 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from stages.lib import figures, occlusion, regression, report
-from stages.lib.evaluation import Evaluation, Subject, heat_source
+from stages.lib import evaluation, figures, occlusion, regression, report
+from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Evaluation, Subject, heat_source
 from stages.lib.params import Params
-
-SHOWN_MISTAKES = 24
-IN_FIGURE = 12  # of these
-SHOWN_REASONS = 4  # heat maps of good answers, and as many of bad ones
 
 
 def evaluate(of: Subject) -> Evaluation:
@@ -23,15 +19,12 @@ def evaluate(of: Subject) -> Evaluation:
     )
     metrics = regression.metrics(table, validated, of.loss, of.repeats, of.data["target"]["mean"])
     worst = regression.worst(table, SHOWN_MISTAKES)
-    captions = [
-        f"{report.number(row.value)}\nis {report.number(row.target)}"
-        for row in table.loc[worst[:IN_FIGURE]].itertuples(index=False)
-    ]
 
     def shown(row: int) -> report.Shown:
         file, target, value = table.loc[row, ["file", "target", "value"]]
         return report.Shown(report.picture_source(test.images[row]), file, report.number(target), report.number(value))
 
+    mistakes = [shown(row) for row in worst]
     explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
     reasons = [
         (
@@ -49,16 +42,11 @@ def evaluate(of: Subject) -> Evaluation:
             "scatter": partial(
                 figures.scatter, targets=table["target"], values=table["value"], margin=metrics["margin"]
             ),
-            "mistakes": partial(
-                figures.mistakes,
-                images=test.images[worst[:IN_FIGURE]],
-                captions=captions,
-                title="The largest errors on test pictures",
-            ),
+            "mistakes": evaluation.mistakes(test.images[worst], mistakes, "The largest errors on test pictures"),
         },
         "number_report.html.j2",
         {
-            "mistakes": [shown(row) for row in worst],
+            "mistakes": mistakes,
             "reasons": reasons,
             "tries": tries,
             "try_command": report.command(tries),
