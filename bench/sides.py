@@ -7,6 +7,7 @@ sides, or a folder of JPEG pictures per class for the reading sides. Imports and
 counted: each training side does one epoch before the clock starts.
 """
 
+import functools
 import json
 import os
 import sys
@@ -96,27 +97,42 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
 
 def _ours(folder: Path, repeats: int) -> dict:
     from stages.lib import runtime  # noqa: F401, I001  before numpy
-    from stages.lib import workers
+    from stages.lib import checkpoint, workers
 
     processes = min(workers.count("auto"), repeats)
-    list(workers.in_order(_train, [(folder, number, 1) for number in range(processes)], processes))  # compiles
+    workers.in_turns(_train, [(folder, repeats + number, 1) for number in range(processes)], processes)  # compiles
     start = time.perf_counter()
-    losses = list(workers.in_order(_train, [(folder, number, EPOCHS) for number in range(repeats)], processes))
-    images = repeats * EPOCHS * losses[0][1]
-    return {"pictures_per_second": images / (time.perf_counter() - start), "losses": losses[0][0]}
+    workers.in_turns(_train, [(folder, number, EPOCHS) for number in range(repeats)], processes)
+    seconds = time.perf_counter() - start
+    rows = checkpoint.latest(folder, 0)[1]
+    return {"pictures_per_second": repeats * sum(row["pictures"] for row in rows) / seconds, "losses": [row["loss"] for row in rows]}
 
 
-def _train(folder: Path, repeat: int, epochs: int) -> tuple[list[float], int]:
+def _train(folder: Path, repeat: int, epochs: int) -> bool:
+    """One more epoch, as stages/train.py does it; whether more are to come."""
     import numpy as np
 
-    from stages.lib import array, params, trainer
+    from stages.lib import checkpoint, params, trainer
+
+    one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
+    state, rows = checkpoint.latest(folder, repeat) or (None, [])
+    if state:
+        one.resume(state)
+    else:
+        one.start(folder / "first.weights.h5")
+    pictures, labels = _folded(folder)
+    order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
+    rows.append({"loss": one.epoch(pictures, labels, order)[0], "pictures": len(labels)})
+    checkpoint.save(folder, repeat, one.state(), rows, 0)
+    return len(rows) < epochs
+
+
+@functools.cache
+def _folded(folder: Path) -> tuple:
+    from stages.lib import array
 
     images, labels, _ = load(folder)
-    one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
-    one.start(folder / "first.weights.h5")
-    folded = array.space_to_depth(images)
-    orders = [np.random.default_rng([repeat, epoch]).permutation(len(labels)) for epoch in range(epochs)]
-    return [one.epoch(folded, labels, order)[0] for order in orders], len(labels)
+    return array.fold(images, *array.layout(images.shape[1], depth=2, batch_normalization=False)), labels
 
 
 def ours(folder: Path) -> dict:

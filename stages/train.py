@@ -34,14 +34,18 @@ def main() -> None:
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
     folder = open_checkpoints(p)
+    layout = array.layout(p.image_size, p.depth, p.batch_normalization)
     for split in ("train", "validation"):
-        array.write_folded(split, folder)  # once, for every repeat and epoch
+        array.write_folded(split, folder, *layout)  # once, for every repeat and epoch
+    for repeat in range(p.repeats):
+        if resumed := checkpoint.latest(folder, repeat):
+            print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(resumed[1])}")
     processes = min(workers.count(p.workers), p.repeats)
-    histories = workers.in_order(train, ((p, repeat, folder) for repeat in range(p.repeats)), processes)
-    rows = [row for repeat_rows in histories for row in repeat_rows]
+    workers.in_turns(train, [(p, repeat, folder) for repeat in range(p.repeats)], processes)
+    rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
     best = history.best_repeat(rows, p.patience)
     epoch = history.kept_epoch(history.by_repeats(rows)[best], p.patience)
-    list(workers.in_order(keep, [(p, best, epoch, folder)], processes))  # by a process that has TensorFlow already
+    workers.in_turns(keep, [(p, best, epoch, folder)], processes)  # by a process that has TensorFlow already
     history.write(rows, p.patience)
     checkpoint.close_folder()
     print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
@@ -57,54 +61,54 @@ def open_checkpoints(p: params.Params) -> Path:
     )
 
 
-def train(p: params.Params, repeat: int, folder: Path) -> list[dict[str, float]]:
-    """In a worker process: train one repeat, keep a checkpoint after each epoch, return its history."""
+def train(p: params.Params, repeat: int, folder: Path) -> bool:
+    """In a worker process: train `repeat` for one more epoch, keep a checkpoint, and say whether more are to come."""
     from stages.lib.trainer import of_run
 
+    state, rows = checkpoint.latest(folder, repeat) or (None, [])
+    if history.is_over(rows, p.epochs, p.patience):
+        return False
     trainer = of_run(p, ARCHITECTURE, folder)
-    resumed = checkpoint.latest(folder, repeat)
-    if resumed:
-        state, rows = resumed
+    if state:
         trainer.resume(state)
-        print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}", flush=True)
     else:
-        rows = []
         trainer.start(INITIAL / f"repeat-{repeat}.weights.h5")
     folded = {split: array.read_folded(split, folder) for split in ("train", "validation")}
     labels = {split: array.read(split).labels for split in folded}
 
-    while not history.is_over(rows, p.epochs, p.patience):
-        epoch = len(rows) + 1
-        # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
-        generator = np.random.default_rng([p.seed + repeat, epoch])
-        order = generator.permutation(len(labels["train"]))
-        pictures = folded["train"]
-        if p.flip or p.shift:
-            pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator)
-        measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
-        measured += trainer.evaluate(folded["validation"], labels["validation"])
-        score = history.ACCURACY if trainer.n_classes else history.R2
-        row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
-        row |= dict(zip(history.names(score), measured, strict=True))
-        stop_if_diverged(row, p)
-        rows.append(row)
-        checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
-        print(
-            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {score} "
-            f"{row[score]:.4f}, validation loss {row['val_loss']:.4f}, {score} {row[f'val_{score}']:.4f}",
-            flush=True,
-        )
-    return rows
+    epoch = len(rows) + 1
+    # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
+    generator = np.random.default_rng([p.seed + repeat, epoch])
+    order = generator.permutation(len(labels["train"]))
+    pictures = folded["train"]
+    if p.flip or p.shift:
+        layout = array.layout(p.image_size, p.depth, p.batch_normalization)
+        pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator, layout)
+    measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
+    measured += trainer.evaluate(folded["validation"], labels["validation"])
+    score = history.ACCURACY if trainer.n_classes else history.R2
+    row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
+    row |= dict(zip(history.names(score), measured, strict=True))
+    stop_if_diverged(row, p)
+    rows.append(row)
+    checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
+    print(
+        f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {score} "
+        f"{row[score]:.4f}, validation loss {row['val_loss']:.4f}, {score} {row[f'val_{score}']:.4f}",
+        flush=True,
+    )
+    return not history.is_over(rows, p.epochs, p.patience)
 
 
-def keep(p: params.Params, repeat: int, epoch: int, folder: Path) -> None:
-    """In a worker process: save the network of `repeat` as it was after `epoch`."""
+def keep(p: params.Params, repeat: int, epoch: int, folder: Path) -> bool:
+    """In a worker process: save the network of `repeat` as it was after `epoch`. Then nothing is left to do."""
     from stages.lib import network
     from stages.lib.trainer import of_run
 
     trained = of_run(p, ARCHITECTURE, folder)
     trained.resume(checkpoint.load(folder, repeat, epoch)[0])
     network.save(trained.model, MODEL)
+    return False
 
 
 def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:

@@ -24,25 +24,35 @@ def pictures(size: int, count: int = 3, seed: int = 0) -> np.ndarray:
     return result
 
 
+def folded(images: np.ndarray, depth: int, batch_normalization: bool = False) -> np.ndarray:
+    return array.fold(images, *array.layout(images.shape[1], depth, batch_normalization))
+
+
 def compare(model: keras.Model, images: np.ndarray) -> None:
     """Outputs and every gradient of a sum of squares, of the plain and of the folded network."""
     with tf.GradientTape() as tape:
         expected = model(images)
         loss = tf.reduce_sum(expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
-    with tf.GradientTape() as tape:
-        found = fold.forward(model, tf.constant(array.space_to_depth(images)))
-        loss = tf.reduce_sum(found**2)
+    depth = sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+
+    @tf.function(jit_compile=True)
+    def ours(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            found = fold.forward(model, pictures)
+            loss = tf.reduce_sum(found**2)
+        return found, tape.gradient(loss, model.trainable_variables)
+
+    normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    found, of_ours = ours(folded(images, depth, normalized))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
-    for variable, ours, plains in zip(
-        model.trainable_variables, tape.gradient(loss, model.trainable_variables), gradients, strict=True
-    ):
+    for variable, gradient, plains in zip(model.trainable_variables, of_ours, gradients, strict=True):
         scale = np.abs(plains).max() + 1e-6
-        np.testing.assert_allclose(ours / scale, plains / scale, atol=2e-5, err_msg=variable.path)
+        np.testing.assert_allclose(gradient / scale, plains / scale, atol=2e-5, err_msg=variable.path)
 
 
 @given(st.integers(8, 41), st.integers(1, 4), st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]), st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, seed):
     depth = min(depth, params.largest_depth(size))
     compare(plain(size, depth, activation, seed=seed), pictures(size, seed=seed))
@@ -81,9 +91,9 @@ def test_a_batch_filled_up_is_normalized_as_the_smaller_one():
     averages = [np.array(layer.moving_mean), np.array(layer.moving_variance)]
     ours = keras.layers.BatchNormalization(momentum=0.9)
     ours.build(x.shape)
-    filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(3, 0, 1, 2)
+    filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(0, 3, 1, 2)
     found = fold.normalize(ours, tf.constant(filled), tf.constant([1.0] * 6 + [0.0] * 2))
-    np.testing.assert_allclose(tf.transpose(found[:, :6], (1, 2, 3, 0)), expected, atol=1e-5)
+    np.testing.assert_allclose(tf.transpose(found[:6], (0, 2, 3, 1)), expected, atol=1e-5)
     np.testing.assert_allclose([ours.moving_mean, ours.moving_variance], averages, rtol=1e-5)
 
 
@@ -93,7 +103,21 @@ def test_of_equal_places_the_first_has_the_gradient():
     compare(model, flat)
 
 
-def test_space_to_depth_is_the_same_for_arrays_and_tensors():
+def test_a_picture_is_folded_in_the_same_way_in_an_array_and_in_a_tensor():
     images = pictures(11)
-    expected = fold.fold_pictures(tf.transpose(tf.constant(images), (3, 0, 1, 2)))
-    assert (np.asarray(tf.transpose(expected, (1, 0, 2, 3))) == array.space_to_depth(images)).all()
+    for found, expected in zip(folded(images, 1), images, strict=True):
+
+        @tf.function(jit_compile=True)
+        def fold_picture(picture: tf.Tensor) -> tf.Tensor:
+            return fold.fold_picture(tf.transpose(picture, (2, 0, 1)))
+
+        assert (found == np.asarray(fold_picture(expected.astype(np.float32)))).all()
+
+
+def test_pictures_are_folded_where_the_docstring_says():
+    images = pictures(24)
+    found = folded(images, 2).reshape(len(images), 2, 2, 2, 2, 3, 6, 6)  # k, p, r, y, x, c, i, j
+    for p, r, y, x, i, j in np.random.default_rng(0).integers(0, (2, 2, 2, 2, 6, 6), (50, 6)):
+        assert (found[:, p, r, y, x, :, i, j] == images[:, 4 * i + 2 * p + y, 4 * j + 2 * r + x]).all()
+    assert folded(pictures(26), 2).shape == (3, 48, 7, 7)  # 28 pixels
+    assert (folded(pictures(26), 2).reshape(3, 2, 2, 2, 2, 3, 7, 7)[:, 1, :, :, :, :, 6] == 0).all()

@@ -47,6 +47,10 @@ def pictures(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(images), NUMBERS[labels].astype(np.float32) if classes == 0 else labels.astype(np.int32)
 
 
+def fold(p: params.Params, images: np.ndarray) -> np.ndarray:
+    return array.fold(images, *array.layout(p.image_size, p.depth, p.batch_normalization))
+
+
 def fitted(p: params.Params, architecture: Path, weights: Path, images, labels, orders) -> list[tuple]:
     """Loss, accuracy, validation loss and accuracy of each epoch by Keras's fit, the sums in float64.
 
@@ -83,7 +87,7 @@ def compare(folder: Path, changes: dict, classes: int = 4) -> list[tuple]:
     orders = [np.random.default_rng(epoch).permutation(len(labels)) for epoch in range(p.epochs)]
     trainer = Trainer(p, architecture)
     trainer.start(weights)
-    folded = array.space_to_depth(images)
+    folded = fold(p, images)
     ours = [(*trainer.epoch(folded, labels, order), *trainer.evaluate(folded, labels)) for order in orders]
     theirs = fitted(p, architecture, weights, images, labels, orders)
     np.testing.assert_allclose([row[0::2] for row in ours], [row[0::2] for row in theirs], atol=1e-4)
@@ -110,7 +114,7 @@ def test_losses_of_numbers_are_those_of_keras(tmp_path):
 def test_a_trainer_that_starts_again_forgets_and_one_that_resumes_does_not(tmp_path):
     p, architecture, weights = prepare(tmp_path, {"optimizer": "adam", "learning_rate": 0.003, "image_size": 32}, 4)
     images, labels = pictures(30, 4)
-    folded = array.space_to_depth(images[:, ::3, ::3])
+    folded = fold(p, images[:, ::3, ::3])
     order = np.arange(30)
     trainer = Trainer(p, architecture)
 
@@ -132,7 +136,7 @@ def test_a_trainer_that_starts_again_forgets_and_one_that_resumes_does_not(tmp_p
 def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
     p, architecture, weights = prepare(tmp_path, {"image_size": 32, "dropout": 0.5}, 4)
     images, labels = pictures(20, 4)
-    folded = array.space_to_depth(images[:, ::3, ::3])
+    folded = fold(p, images[:, ::3, ::3])
     trainer = Trainer(p, architecture)
 
     def epoch(seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -153,7 +157,7 @@ def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
 def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):
     p, architecture, weights = prepare(tmp_path, {"image_size": 32}, 4)
     images, labels = pictures(13, 4)
-    folded = array.space_to_depth(images[:, ::3, ::3])
+    folded = fold(p, images[:, ::3, ::3])
     trainer = Trainer(p, architecture)
     trainer.start(weights)
     trainer.epoch(folded, labels, np.arange(13))

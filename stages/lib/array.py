@@ -57,26 +57,40 @@ def open_for_writing(path: Path) -> np.memmap:
     return np.lib.format.open_memmap(path, mode="r+")
 
 
-def space_to_depth(images: np.ndarray) -> np.ndarray:
-    """uint8 (n, h, w, c) to (n, 4c, h/2, w/2), the layout that stages.lib.fold trains on.
+def layout(size: int, depth: int, batch_normalization: bool) -> tuple[int, int]:
+    """How `fold` lays pictures out for a network: its Q, and the height and width of what it gives.
 
-    Channel (2y + x) * c + k of a place is channel k of pixel (y, x) of its 2x2 pixels; a last odd row or
-    column is dropped.
+    Two blocks in a row need no rearrangement between them, if nothing looks at what the first gives but
+    the second: batch normalization looks at all of it.
+    """
+    if depth > 1 and not batch_normalization:
+        return 2, (size // 2 - 1) // 2 + 1
+    return 1, size // 2
+
+
+def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
+    """uint8 (n, h, w, c) to (n, 4 q q c, side, side), the layout that stages.lib.fold trains on.
+
+    Place (i, j) of channel [p, r, y, x, k] is channel k of pixel (2qi + 2p + y, 2qj + 2r + x). Pixels beyond
+    2 q side are dropped, missing ones are 0; both are such that no pooling window looks at them.
     """
     n, height, width, channels = images.shape
-    height, width = height // 2, width // 2
-    pixels = images[:, : 2 * height, : 2 * width].reshape(n, height, 2, width, 2, channels)
-    return pixels.transpose(0, 2, 4, 5, 1, 3).reshape(n, 4 * channels, height, width)
+    length = 2 * q * side
+    missing = ((0, 0), (0, max(0, length - height)), (0, max(0, length - width)), (0, 0))
+    pixels = np.pad(images[:, :length, :length], missing) if np.any(missing) else images[:, :length, :length]
+    pixels = pixels.reshape(n, side, q, 2, side, q, 2, channels)
+    return pixels.transpose(0, 2, 5, 3, 6, 7, 1, 4).reshape(n, 4 * q * q * channels, side, side)
 
 
-def write_folded(split: str, folder: Path) -> None:
-    """Write <split>.npy into `folder`: the split's pictures by space_to_depth, unless it is there."""
+def write_folded(split: str, folder: Path, q: int, side: int) -> None:
+    """Write <split>.npy into `folder`: the split's pictures by `fold`, unless it is there."""
     path = folder / f"{split}.npy"
     if path.exists():
         return
     images, labels = files(split)
     with outputs.aside(path) as temporary:
-        _copy(images, np.arange(len(np.load(labels, allow_pickle=False))), temporary, space_to_depth)
+        order = np.arange(len(np.load(labels, allow_pickle=False)))
+        _copy(images, order, temporary, lambda rows: fold(rows, q, side))
 
 
 def _copy(

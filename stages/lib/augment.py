@@ -30,12 +30,19 @@ def change(images: np.ndarray, flip: bool, shift: float, generator: np.random.Ge
 class Augmented:
     """Pictures that are changed, then folded, when they are looked up by rows.
 
-    images: uint8 (n, height, width, 3). A look-up gives uint8 (rows, 12, height/2, width/2), as
-    array.space_to_depth does.
+    images: uint8 (n, height, width, 3). A look-up gives uint8 (rows, channels, side, side), as array.fold
+    does for `layout`.
     """
 
-    def __init__(self, images: np.ndarray, flip: bool, shift: float, generator: np.random.Generator):
-        self.images, self.flip, self.shift, self.generator = images, flip, shift, generator
+    def __init__(
+        self,
+        images: np.ndarray,
+        flip: bool,
+        shift: float,
+        generator: np.random.Generator,
+        layout: tuple[int, int],
+    ):
+        self.images, self.flip, self.shift, self.generator, self.layout = images, flip, shift, generator, layout
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return array.space_to_depth(change(self.images[rows], self.flip, self.shift, self.generator))
+        return array.fold(change(self.images[rows], self.flip, self.shift, self.generator), *self.layout)

@@ -21,11 +21,11 @@ from types import TracebackType
 THREADS = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "2",
+    "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
 AVX2 = {
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_disable_hlo_passes=cse_barrier_expander --xla_cpu_enable_concurrency_optimized_scheduler=false",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",

@@ -1,11 +1,13 @@
-"""Training the plain network in its folded form, one compiled step for every batch.
+"""Training the plain network in its folded form, many steps in one compiled computation.
 
-Keras's own `fit` computes the same losses (tests/test_trainer.py holds the two together); here a step is
-one XLA computation from the bytes of the pictures to the new weights, and the last, smaller batch is
-filled up with pictures of weight 0, so that it needs no second one.
+Keras's own `fit` computes the same losses (tests/test_trainer.py holds the two together). Here one XLA
+computation goes from the bytes of the pictures of many batches to the new weights: a call, what it takes
+from Python and the memory it works in cost as much as half a step. The last, smaller batch is filled up
+with pictures of weight 0 and the last call does fewer steps, so that neither needs a second compilation.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +19,14 @@ from stages.lib.network import tensorflow as tf
 from stages.lib.params import Params, loss_name
 
 Pictures = np.ndarray | Augmented
-EVALUATED_AT_ONCE = 50  # pictures; more do not fit the processor's cache
+EVALUATED_AT_ONCE = 10  # pictures; more do not fit the processor's cache
+CALL = 8 << 20  # bytes of pictures that one call takes
 
 
 class Trainer:
     """A network, its optimizer and its compiled steps; weights can be set again without compiling again.
 
-    Pictures are uint8 (n, 4C, H/2, W/2) of array.space_to_depth, labels (n,) the numbers of classes, or targets.
+    Pictures are uint8, laid out by array.fold, labels (n,) the numbers of classes, or targets.
     """
 
     def __init__(self, params: Params, architecture: Path):
@@ -38,8 +41,9 @@ class Trainer:
         self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
-        self._train = tf.function(self._train_batch, jit_compile=True)
-        self._evaluate = tf.function(self._evaluate_batch, jit_compile=True)
+        self._train = tf.function(functools.partial(self._steps, self._train_batch, self.batch_size), jit_compile=True)
+        at_once = functools.partial(self._steps, self._evaluate_batch, EVALUATED_AT_ONCE)
+        self._evaluate = tf.function(at_once, jit_compile=True)
 
     def start(self, weights: Path) -> None:
         """Take the weights of a .weights.h5 file and forget the optimizer's state."""
@@ -61,42 +65,53 @@ class Trainer:
 
         seed: what dropout leaves out in this epoch.
         """
-
-        def step(start: int, *batch: np.ndarray) -> None:
-            self._train(*batch, np.array([seed, start], np.int32))
-
-        return self._run(step, pictures, labels, order, self.batch_size)
+        return self._run(self._train, pictures, labels, order, self.batch_size, seed)
 
     def evaluate(self, pictures: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Mean loss and score: accuracy, or where numbers are asked for R2, 1 - mean squared error / variance."""
-
-        def step(start: int, *batch: np.ndarray) -> None:
-            self._evaluate(*batch)
-
-        return self._run(step, pictures, labels, np.arange(len(labels)), EVALUATED_AT_ONCE)
+        return self._run(self._evaluate, pictures, labels, np.arange(len(labels)), EVALUATED_AT_ONCE)
 
     def _run(
         self,
-        step: Callable[..., None],
+        steps: Callable[..., None],
         pictures: Pictures,
         labels: np.ndarray,
         order: np.ndarray,
         size: int,
+        seed: int = 0,
     ) -> tuple[float, float]:
         targets = network.targets(labels, self.model.output_shape[-1])
         self._totals.assign(tf.zeros(2))
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            missing = size - len(rows)
-            weights = np.ones(size, np.float32)
-            if missing:
-                weights[len(rows) :] = 0
-                rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
-            step(start, pictures[rows], targets[rows], weights)
+        at_once = size * max(1, CALL // (size * math.prod(self.model.input_shape[1:])))
+        for start in range(0, len(order), at_once):
+            rows = order[start : start + at_once]
+            weights = np.zeros(at_once, np.float32)
+            weights[: len(rows)] = 1
+            count = -(-len(rows) // size)
+            rows = np.concatenate([rows, np.repeat(rows[:1], at_once - len(rows))])
+            steps(pictures[rows], targets[rows], weights, seed=np.array([seed, start], np.int32), count=np.int32(count))
         loss, accuracy = (float(mean) for mean in self._totals.numpy() / len(order))
         if self.n_classes == 0:
             return loss, 1 - loss * self._unit**2 / float(np.var(labels, dtype=np.float64))
         return loss, accuracy
+
+    def _steps(
+        self,
+        step: Callable[..., None],
+        size: int,
+        *arrays: tf.Tensor,
+        seed: tf.Tensor,
+        count: tf.Tensor,
+    ) -> None:
+        """The first `count` batches of `size` rows of pictures, targets and weights, one after the other."""
+
+        def one(number: tf.Tensor) -> tf.Tensor:
+            first = number * size
+            batch = [tf.slice(x, [first] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]]) for x in arrays]
+            step(*batch, seed + tf.stack([0, first]))
+            return number + 1
+
+        tf.while_loop(lambda number: number < count, one, [tf.constant(0)])
 
     def _train_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
@@ -106,7 +121,7 @@ class Trainer:
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
 
-    def _evaluate_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+    def _evaluate_batch(self, pictures: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, _: tf.Tensor) -> None:
         self._add_up(fold.forward(self.model, pictures), targets, weights)
 
     def _add_up(self, outputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

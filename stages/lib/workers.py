@@ -8,11 +8,14 @@ with `joblib.parallel_config(backend=...)`; no caller changes.
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
 import joblib
+from joblib.executor import get_memmapping_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -39,8 +42,45 @@ def in_order(function: Callable[..., Result], arguments: Iterable[tuple], worker
     calls = (joblib.delayed(function)(*each) for each in arguments)
     with _deaf_to_interrupts():
         results = joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
-    try:
+    with _killed_is_said(workers):
         yield from results
+
+
+def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers: int | str) -> None:
+    """Call `function(*a)` for each `a` of `arguments` again and again until it gives False, by `workers` processes.
+
+    Each call does a part of a piece of work and says whether more is left of it. The pieces take turns, so
+    that three keep two processes busy to the end; no piece is in two processes at once.
+    """
+    waiting, processes = deque(arguments), count(workers)
+    if processes == 1:
+        for each in waiting:
+            while function(*each):
+                pass
+        return
+    with _deaf_to_interrupts():
+        executor = get_memmapping_executor(processes)
+        first = [waiting.popleft() for _ in range(min(processes, len(waiting)))]
+        running = {executor.submit(function, *each): each for each in first}
+    try:
+        with _killed_is_said(workers):
+            while running:
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    each = running.pop(done)
+                    if done.result():
+                        waiting.append(each)
+                    if waiting:
+                        again = waiting.popleft()
+                        running[executor.submit(function, *again)] = again
+    except BaseException:
+        executor.terminate(kill_workers=True)
+        raise
+
+
+@contextmanager
+def _killed_is_said(workers: int | str) -> Iterator[None]:
+    try:
+        yield
     except TerminatedWorkerError:
         raise UserError(
             f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
