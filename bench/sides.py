@@ -7,10 +7,10 @@ sides, or a folder of JPEG pictures per class for the reading sides. Imports and
 counted: each training side does one epoch before the clock starts.
 """
 
-import functools
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -97,42 +97,43 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
 
 def _ours(folder: Path, repeats: int) -> dict:
     from stages.lib import runtime  # noqa: F401, I001  before numpy
-    from stages.lib import checkpoint, workers
+    import numpy as np
 
+    from stages.lib import array, checkpoint, workers
+
+    images = np.load(folder / "images.npy")
+    np.save(folder / "folded.npy", array.fold(images, *array.layout(images.shape[1], 2, batch_normalization=False)))
     processes = min(workers.count("auto"), repeats)
-    workers.in_turns(_train, [(folder, repeats + number, 1) for number in range(processes)], processes)  # compiles
-    start = time.perf_counter()
-    workers.in_turns(_train, [(folder, number, EPOCHS) for number in range(repeats)], processes)
-    seconds = time.perf_counter() - start
-    rows = checkpoint.latest(folder, 0)[1]
-    return {"pictures_per_second": repeats * sum(row["pictures"] for row in rows) / seconds, "losses": [row["loss"] for row in rows]}
+    # Checkpoints of their own for each call: with those of another one, a training would go on, not begin.
+    with tempfile.TemporaryDirectory(dir=folder) as compiled, tempfile.TemporaryDirectory(dir=folder) as kept:
+        pieces = [(folder, Path(compiled), number, 1) for number in range(processes)]
+        workers.in_turns(_train, pieces, processes)
+        pieces = [(folder, Path(kept), number, EPOCHS) for number in range(repeats)]
+        start = time.perf_counter()
+        workers.in_turns(_train, pieces, processes)
+        seconds = time.perf_counter() - start
+        losses = [[row["loss"] for row in checkpoint.latest(Path(kept), number)[1]] for number in range(repeats)]
+    assert [len(each) for each in losses] == [EPOCHS] * repeats
+    return {"pictures_per_second": repeats * EPOCHS * len(images) / seconds, "losses": losses[0]}
 
 
-def _train(folder: Path, repeat: int, epochs: int) -> bool:
-    """One more epoch, as stages/train.py does it; whether more are to come."""
+def _train(folder: Path, kept: Path, repeat: int, epochs: int) -> bool:
+    """One more epoch, as stages/train.py does it, with checkpoints in `kept`; whether more are to come."""
     import numpy as np
 
     from stages.lib import checkpoint, params, trainer
 
     one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
-    state, rows = checkpoint.latest(folder, repeat) or (None, [])
+    state, rows = checkpoint.latest(kept, repeat) or (None, [])
     if state:
         one.resume(state)
     else:
         one.start(folder / "first.weights.h5")
-    pictures, labels = _folded(folder)
+    pictures, labels = np.load(folder / "folded.npy", mmap_mode="r"), np.load(folder / "labels.npy")
     order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
-    rows.append({"loss": one.epoch(pictures, labels, order)[0], "pictures": len(labels)})
-    checkpoint.save(folder, repeat, one.state(), rows, 0)
+    rows.append({"loss": one.epoch(pictures, labels, order)[0]})
+    checkpoint.save(kept, repeat, one.state(), rows, 0)
     return len(rows) < epochs
-
-
-@functools.cache
-def _folded(folder: Path) -> tuple:
-    from stages.lib import array
-
-    images, labels, _ = load(folder)
-    return array.fold(images, *array.layout(images.shape[1], depth=2, batch_normalization=False)), labels
 
 
 def ours(folder: Path) -> dict:
