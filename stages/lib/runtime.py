@@ -3,11 +3,13 @@
 Import this module before numpy and TensorFlow: the environment variables below are read when those
 libraries load. Processes that are started later (stages.lib.workers) inherit them.
 
-Why they are needed, measured on TensorFlow 2.21: the bits of a trained model change with the
-instruction set and with the number of threads, so both are fixed, whatever the machine has. A
-compiled training step gives one result on one thread and another on 2, 3, 4 or 8, on one core and
-under load as well; two threads make one model 1.4 times as fast, and processes side by side no
-slower. What is not compiled by XLA differs between 2 and 4.
+Why they are needed, measured on TensorFlow 2.21: the bits of a trained model change with the number of
+threads and with the instruction set of compiled code, so both are fixed, whatever the machine has. What
+is left are the libraries of matrix products, which sum in the order that suits a processor's caches and
+instructions: processors of the same kind give the same bits, others may differ in the last ones.
+
+A training is one thread, because pictures are computed one by one (stages.lib.fold); trainings side by
+side use the other cores. Code compiled for AVX2 is also a fifth faster there than for AVX-512.
 """
 
 import os
@@ -24,8 +26,10 @@ THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
+# A barrier holds until XLA has done its fusing (stages.lib.fold).
+XLA = "--xla_disable_hlo_passes=cse_barrier_expander"
 AVX2 = {
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_disable_hlo_passes=cse_barrier_expander --xla_cpu_enable_concurrency_optimized_scheduler=false",
+    "XLA_FLAGS": " ".join([XLA, "--xla_cpu_max_isa=AVX2"]),
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
@@ -34,7 +38,7 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 # The same bits must not depend on a card that one machine has and another has not.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
-os.environ.update(THREADS | QUIET | NO_GPU)
+os.environ.update(THREADS | QUIET | NO_GPU | {"XLA_FLAGS": XLA})
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.update(AVX2)
 
