@@ -46,6 +46,13 @@ def test_both_sides_begin_with_the_same_weights_and_count_the_same_loss(sides):
     assert ours["losses"][0] == pytest.approx(plain["losses"][0], abs=1e-5)
 
 
+def test_a_side_that_is_measured_again_in_the_same_folder_trains_again(sides):
+    """With the checkpoints of the time before, a training would have nothing left to do, in no time."""
+    first, second = measured("ours", sides), measured("ours", sides)
+    assert first["losses"] == second["losses"]
+    assert len(first["losses"]) == 3
+
+
 def test_sides_that_do_not_begin_alike_end_the_comparison(sides, monkeypatch):
     losses = {"ours": 1.38, "torch": 1.38000001, "keras_fit": 1.39}
     monkeypatch.setattr(compare, "side", lambda name, _: {"losses": [losses[name]]})

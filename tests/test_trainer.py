@@ -154,6 +154,22 @@ def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
     assert epoch(1)[0][0] == pytest.approx(network.loss(p, plain, answers, labels), abs=1e-5)
 
 
+def test_how_many_steps_a_call_does_changes_no_bit(tmp_path, monkeypatch):
+    p, architecture, weights = prepare(tmp_path, {"image_size": 32, "dropout": 0.2}, 4)
+    images, labels = pictures(33, 4)
+    folded = fold(p, images[:, ::3, ::3])
+
+    def trained() -> tuple:
+        one = Trainer(p, architecture)
+        one.start(weights)
+        measured = one.epoch(folded, labels, np.arange(33), 1), one.evaluate(folded, labels)
+        return measured, [each.tobytes() for each in one.state()]
+
+    many = trained()
+    monkeypatch.setattr("stages.lib.trainer.CALL", 1)  # byte: a step a call
+    assert trained() == many
+
+
 def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):
     p, architecture, weights = prepare(tmp_path, {"image_size": 32}, 4)
     images, labels = pictures(13, 4)

@@ -38,9 +38,10 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 # The same bits must not depend on a card that one machine has and another has not.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
-os.environ.update(THREADS | QUIET | NO_GPU | {"XLA_FLAGS": XLA})
+ENVIRONMENT = THREADS | QUIET | NO_GPU | {"XLA_FLAGS": XLA}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    os.environ.update(AVX2)
+    ENVIRONMENT |= AVX2
+os.environ.update(ENVIRONMENT)
 
 
 @contextmanager
