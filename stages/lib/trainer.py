@@ -41,9 +41,8 @@ class Trainer:
         self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
-        self._train = tf.function(functools.partial(self._steps, self._train_batch, self.batch_size), jit_compile=True)
-        at_once = functools.partial(self._steps, self._evaluate_batch, EVALUATED_AT_ONCE)
-        self._evaluate = tf.function(at_once, jit_compile=True)
+        self._train = _compiled(functools.partial(self._steps, self._train_batch, self.batch_size))
+        self._evaluate = _compiled(functools.partial(self._steps, self._evaluate_batch, EVALUATED_AT_ONCE))
 
     def start(self, weights: Path) -> None:
         """Take the weights of a .weights.h5 file and forget the optimizer's state."""
@@ -132,6 +131,11 @@ class Trainer:
         correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
         self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))
         return losses
+
+
+def _compiled(steps: Callable[..., None]) -> Callable[..., None]:
+    # Nothing here is Python for AutoGraph to rewrite, which takes it half a second.
+    return tf.function(steps, jit_compile=True, autograph=False)
 
 
 @functools.lru_cache(maxsize=1)
