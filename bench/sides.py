@@ -99,10 +99,11 @@ def _ours(folder: Path, repeats: int) -> dict:
     from stages.lib import runtime  # noqa: F401, I001  before numpy
     import numpy as np
 
-    from stages.lib import array, checkpoint, workers
+    from stages.lib import array, checkpoint, params, workers
 
+    p = params.read(ROOT / "params.yaml")
     images = np.load(folder / "images.npy")
-    np.save(folder / "folded.npy", array.fold(images, *array.layout(images.shape[1], 2, batch_normalization=False)))
+    np.save(folder / "folded.npy", array.fold(images, *array.layout(p.image_size, p.depth, p.batch_normalization)))
     processes = min(workers.count("auto"), repeats)
     # Checkpoints of their own for each call: with those of another one, a training would go on, not begin.
     with tempfile.TemporaryDirectory(dir=folder) as compiled, tempfile.TemporaryDirectory(dir=folder) as kept:

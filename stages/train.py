@@ -33,15 +33,19 @@ def main() -> None:
     p = params.read()
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
-    folder = open_checkpoints(p)
     layout = array.layout(p.image_size, p.depth, p.batch_normalization)
+    folder = open_checkpoints(p, layout)
     for split in ("train", "validation"):
         array.write_folded(split, folder, *layout)  # once, for every repeat and epoch
+    left = []
     for repeat in range(p.repeats):
-        if resumed := checkpoint.latest(folder, repeat):
-            print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(resumed[1])}")
+        _, rows = checkpoint.latest(folder, repeat) or (None, [])
+        if not history.is_over(rows, p.epochs, p.patience):
+            left.append((p, repeat, folder, layout))
+            if rows:
+                print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
     processes = min(workers.count(p.workers), p.repeats)
-    workers.in_turns(train, [(p, repeat, folder) for repeat in range(p.repeats)], processes)
+    workers.in_turns(train, left, processes)
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
     best = history.best_repeat(rows, p.patience)
     epoch = history.kept_epoch(history.by_repeats(rows)[best], p.patience)
@@ -51,23 +55,21 @@ def main() -> None:
     print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
 
 
-def open_checkpoints(p: params.Params) -> Path:
+def open_checkpoints(p: params.Params, layout: tuple[int, int]) -> Path:
     """The folder for checkpoints that depends on all that decides this training's result."""
     values = [p.batch_size, p.epochs, p.flip, p.learning_rate, p.loss, p.optimizer, p.patience, p.seed, p.shift]
-    values.append(version("keras"))
+    values += [layout, version("keras")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     return checkpoint.open_folder(
         values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
     )
 
 
-def train(p: params.Params, repeat: int, folder: Path) -> bool:
+def train(p: params.Params, repeat: int, folder: Path, layout: tuple[int, int]) -> bool:
     """In a worker process: train `repeat` for one more epoch, keep a checkpoint, and say whether more are to come."""
     from stages.lib.trainer import of_run
 
     state, rows = checkpoint.latest(folder, repeat) or (None, [])
-    if history.is_over(rows, p.epochs, p.patience):
-        return False
     trainer = of_run(p, ARCHITECTURE, folder)
     if state:
         trainer.resume(state)
@@ -82,7 +84,6 @@ def train(p: params.Params, repeat: int, folder: Path) -> bool:
     order = generator.permutation(len(labels["train"]))
     pictures = folded["train"]
     if p.flip or p.shift:
-        layout = array.layout(p.image_size, p.depth, p.batch_normalization)
         pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator, layout)
     measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
     measured += trainer.evaluate(folded["validation"], labels["validation"])

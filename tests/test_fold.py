@@ -11,9 +11,9 @@ from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
 
 
-def plain(size: int, depth: int, activation: str, n_classes: int = 4, seed: int = 0) -> keras.Model:
+def plain(size: int, depth: int, activation: str, n_classes: int = 4, seed: int = 0, **others) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    values = DEFAULTS | {"image_size": size, "depth": depth, "activation": activation}
+    values = DEFAULTS | {"image_size": size, "depth": depth, "activation": activation} | others
     return network.build(params.check(values), n_classes)
 
 
@@ -34,7 +34,6 @@ def compare(model: keras.Model, images: np.ndarray) -> None:
         expected = model(images)
         loss = tf.reduce_sum(expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
-    depth = sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
 
     @tf.function(jit_compile=True)
     def ours(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -43,19 +42,28 @@ def compare(model: keras.Model, images: np.ndarray) -> None:
             loss = tf.reduce_sum(found**2)
         return found, tape.gradient(loss, model.trainable_variables)
 
-    normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
-    found, of_ours = ours(folded(images, depth, normalized))
+    found, of_ours = ours(folded(images, *network.blocks(model)))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
     for variable, gradient, plains in zip(model.trainable_variables, of_ours, gradients, strict=True):
         scale = np.abs(plains).max() + 1e-6
         np.testing.assert_allclose(gradient / scale, plains / scale, atol=2e-5, err_msg=variable.path)
 
 
-@given(st.integers(8, 41), st.integers(1, 4), st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]), st.integers(0, 99))
+@given(
+    st.integers(8, 41),
+    st.integers(1, 4),
+    st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]),
+    st.booleans(),
+    st.integers(0, 99),
+)
 @settings(max_examples=12, deadline=None)
-def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, seed):
+def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, normalized, seed):
     depth = min(depth, params.largest_depth(size))
-    compare(plain(size, depth, activation, seed=seed), pictures(size, seed=seed))
+    compare(plain(size, depth, activation, seed=seed, batch_normalization=normalized), pictures(size, seed=seed))
+
+
+def test_the_gradient_passes_a_batch_normalization():
+    compare(plain(23, 2, "relu", batch_normalization=True), pictures(23))
 
 
 @pytest.mark.parametrize("activation", params.ACTIVATIONS)

@@ -8,6 +8,7 @@ from conftest import DEFAULTS, stripes
 
 from stages.lib import array, network, params
 from stages.lib.network import keras
+from stages.lib.runtime import UserError
 from stages.lib.trainer import Trainer
 
 # The article's ladder; what is not named is as in the rung before.
@@ -170,11 +171,20 @@ def test_how_many_steps_a_call_does_changes_no_bit(tmp_path, monkeypatch):
     assert trained() == many
 
 
-def test_a_last_smaller_batch_needs_no_second_compilation(tmp_path):
+def test_a_last_smaller_batch_or_call_needs_no_second_compilation(tmp_path, monkeypatch):
     p, architecture, weights = prepare(tmp_path, {"image_size": 32}, 4)
-    images, labels = pictures(13, 4)
+    images, labels = pictures(33, 4)
     folded = fold(p, images[:, ::3, ::3])
+    monkeypatch.setattr("stages.lib.trainer.CALL", 20 * 32 * 32 * 3)  # bytes of two batches: two calls, of 2 and 2
     trainer = Trainer(p, architecture)
     trainer.start(weights)
+    trainer.epoch(folded, labels, np.arange(33))
     trainer.epoch(folded, labels, np.arange(13))
     assert trainer._train.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("changes", [{"depth": 1}, {"batch_normalization": True}])
+def test_an_architecture_of_other_parameters_is_refused(tmp_path, changes):
+    p, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
+    with pytest.raises(UserError, match=r"architecture\.json is of depth 2.*run `dvc repro`"):
+        Trainer(params.check(DEFAULTS | {"image_size": 32} | changes), architecture)

@@ -1,6 +1,8 @@
 """Work spread over processes: pieces that take turns."""
 
 import os
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,46 +12,60 @@ from stages.lib.runtime import UserError
 
 
 def part(folder: Path, piece: int, parts: int) -> bool:
-    """Note that a part of `piece` was done; whether another process is at the same piece."""
+    """Note that a part of `piece` was done, when and by whom; two at a time at one piece would be an error."""
     alone = folder / f"at-{piece}"
     alone.touch(exist_ok=False)
-    try:
-        done = len(list(folder.glob(f"{piece}-*")))
-        (folder / f"{piece}-{done}-{os.getpid()}").touch()
-        return done + 1 < parts
-    finally:
-        alone.unlink()
+    time.sleep(0.05)
+    alone.unlink()
+    done = len(list(folder.glob(f"{piece}-*")))
+    (folder / f"{piece}-{done}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    return done + 1 < parts
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_piece_is_done_to_its_end_and_by_one_process_at_a_time(work, processes):
-    parts = {0: 7, 1: 1, 2: 4}
+    parts = {"0": 40, "1": 1, "2": 40, "3": 40}
     folder = work / "parts"
     folder.mkdir()
     workers.in_turns(part, [(folder, piece, count) for piece, count in parts.items()], processes)
-    done = [path.name.split("-") for path in folder.iterdir()]
-    assert {piece: sum(name[0] == str(piece) for name in done) for piece in parts} == parts
-    assert (str(os.getpid()) in {name[2] for name in done}) == (processes == 1)
+    done = sorted((path.name.split("-") for path in folder.iterdir()), key=lambda name: int(name[3]))
+    assert Counter(name[0] for name in done) == parts
+    by = {name[2] for name in done}
+    assert len(by) == processes
+    assert (str(os.getpid()) in by) == (processes == 1)
+    if processes == 2:
+        # In turns: three pieces of the same length end together.
+        assert {name[0] for name in done[-12:]} == {"0", "2", "3"}
 
 
 def refuse(folder: Path, piece: int) -> bool:
-    (folder / str(piece)).touch()
+    (folder / f"{piece}-{os.getpid()}").touch()
     if piece == 1:
         raise UserError("piece 1 is not to be done")
+    time.sleep(60)
     return True
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_an_error_ends_the_other_pieces_too(work, processes):
+def test_an_error_ends_the_other_pieces_too(work):
     with pytest.raises(UserError, match="piece 1"):
-        workers.in_turns(refuse, [(work, piece) for piece in (1, 0, 2)], processes)
+        workers.in_turns(refuse, [(work, piece) for piece in (0, 1, 2)], 2)
+    pids = {int(path.name.split("-")[1]) for path in work.glob("?-*")}
+    assert len(pids) == 2
+    wait_for_the_end(pids)
     # Others can be used afterwards, in processes that are started for them.
-    assert list(workers.in_order(pow, [(2, 3), (3, 2)], processes)) == [8, 9]
+    assert list(workers.in_order(pow, [(2, 3), (3, 2)], 2)) == [8, 9]
 
 
 def test_the_end_of_a_program_leaves_no_process(work):
-    pids = set(workers.in_order(os.getpid, [()] * 4, 2))
+    folder = work / "parts"
+    folder.mkdir()
+    workers.in_turns(part, [(folder, piece, 10) for piece in (0, 1)], 2)
     workers.end()
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    wait_for_the_end({int(path.name.split("-")[2]) for path in folder.iterdir()})
+
+
+def wait_for_the_end(pids: set[int]) -> None:
+    deadline = time.monotonic() + 5  # left alone, a process waits minutes for more to do
+    while alive := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.05)

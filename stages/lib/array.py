@@ -7,6 +7,7 @@ Pictures that are copies or look the same have a group number in common; of the 
 """
 
 import csv
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from stages.lib import outputs
 
 FOLDER = Path("data/processed")
-CHUNK = 1024  # pictures copied at a time: 28 MB at 96 x 96 x 3
+CHUNK = 28 << 20  # bytes of pictures copied at a time
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,14 @@ def write_folded(split: str, folder: Path, q: int, side: int) -> None:
 def _copy(
     source: Path, order: np.ndarray, target: Path, change: Callable[[np.ndarray], np.ndarray] = np.asarray
 ) -> None:
-    """Write the rows `order` of an array file to another one, each run of CHUNK rows changed by `change`.
+    """Write the rows `order` of an array file to another one, CHUNK bytes at a time, each changed by `change`.
 
     Memory stays flat: a mapped page counts until its map is closed.
     """
+    count = max(1, CHUNK // math.prod(np.load(source, mmap_mode="r", allow_pickle=False).shape[1:]))
     with open(target, "wb") as file:
-        for start in range(0, len(order), CHUNK):
-            rows = change(np.load(source, mmap_mode="r", allow_pickle=False)[order[start : start + CHUNK]])
+        for start in range(0, len(order), count):
+            rows = change(np.load(source, mmap_mode="r", allow_pickle=False)[order[start : start + count]])
             if start == 0:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *rows.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)

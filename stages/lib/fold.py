@@ -9,7 +9,7 @@ For an activation that never falls the maximum may come first, which leaves a qu
 activations. The matrix is made of the plain layer's kernel inside the step, so gradients arrive there,
 and the weights stay those of the plain network.
 
-A picture is folded as array.fold does it: (Q, Q, 4C, h, w) holds pixel (2Qi + 2p + y, 2Qj + r + x) at
+A picture is folded as array.fold does it: (Q, Q, 4C, h, w) holds pixel (2Qi + 2p + y, 2Qj + 2r + x) at
 [p, r, (y, x, c), i, j]. With Q = 1 the 4x4 windows are four slices, one place apart. With Q = 2 there
 are four interleaved sets of windows, and what a block gives of them, (2, 2, F, h, w), is already the
 folded input of the next block. So nothing is rearranged between two blocks, and every copy is of one long
@@ -17,7 +17,7 @@ run: a shift by a place is an offset in memory. At the right and lower edge such
 of the next row or channel; the places that see them, the last row and column, mean nothing. They are
 cut off after the last block, and their gradient is 0.
 
-All blocks are computed for one picture before the next one, so that windows and products stay in the
+All blocks, up to a batch normalization, are computed for one picture before the next one, so that windows and products stay in the
 processor's cache, where a product is up to 1.8 times as fast (bench/products.py); for the gradient they are
 computed once more, because to keep them would take as long.
 
@@ -152,7 +152,7 @@ def _block(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor, block: Block) -> tf
 
 
 def normalize(layer: keras.layers.BatchNormalization, x: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
-    """Batch normalization of (F, n, h, w) over all but F; in training, with `weights`, the averages move."""
+    """Batch normalization of (n, F, h, w) over all but F; in training, with `weights`, the averages move."""
 
     def by_filter(values: tf.Tensor) -> tf.Tensor:
         return tf.reshape(values, (-1, 1, 1))
@@ -204,7 +204,7 @@ def _product(matrix: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _windows(folded: tf.Tensor) -> list[tf.Tensor]:
-    """Every 4x4 window as a column: (Q, Q, 4C, n, h, w) to Q * Q sets of (16C, h * w)."""
+    """Every 4x4 window as a column: (Q, Q, 4C, h, w) to Q * Q sets of (16C, h * w)."""
     q, _, channels, height, width = folded.shape
     sets = [(y, x) for y in range(q) for x in range(q)]
     length = channels * height * width

@@ -88,6 +88,12 @@ def n_classes(model: keras.Model) -> int:
     return max(model.output_shape[-1], 2)
 
 
+def blocks(model: keras.Model) -> tuple[int, bool]:
+    """How many blocks of convolution and pooling it has, and whether they end with batch normalization."""
+    kinds = [type(layer) for layer in model.layers]
+    return kinds.count(keras.layers.Conv2D), keras.layers.BatchNormalization in kinds
+
+
 def deviation(model: keras.Model) -> float:
     """The standard deviation of the numbers that the network was built for; 1 for classes."""
     return float(model.layers[-1].scale) if n_classes(model) == 0 else 1.0

@@ -17,6 +17,7 @@ from stages.lib import fold, network
 from stages.lib.augment import Augmented
 from stages.lib.network import tensorflow as tf
 from stages.lib.params import Params, loss_name
+from stages.lib.runtime import UserError
 
 Pictures = np.ndarray | Augmented
 EVALUATED_AT_ONCE = 10  # pictures; 50 or 100 are no faster
@@ -32,6 +33,13 @@ class Trainer:
     def __init__(self, params: Params, architecture: Path):
         self.batch_size = params.batch_size
         self.model = network.read_architecture(architecture)
+        depth, normalized = network.blocks(self.model)
+        if (depth, normalized) != (params.depth, params.batch_normalization):
+            # The pictures lie as params.yaml's network needs them.
+            raise UserError(
+                f"{architecture} is of depth {depth}, batch_normalization {str(normalized).lower()}, which is not what "
+                "params.yaml says; run `dvc repro`, which builds the network first"
+            )
         self.optimizer = network.optimizer(params.optimizer, params.learning_rate)
         self.optimizer.build(self.model.trainable_variables)
         self.n_classes = network.n_classes(self.model)
@@ -84,11 +92,11 @@ class Trainer:
         at_once = size * max(1, CALL // (size * math.prod(self.model.input_shape[1:])))
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
-            weights = np.zeros(at_once, np.float32)
-            weights[: len(rows)] = 1
             count = -(-len(rows) // size)
-            rows = np.concatenate([rows, np.repeat(rows[:1], at_once - len(rows))])
-            steps(pictures[rows], targets[rows], weights, seed=np.array([seed, start], np.int32), count=np.int32(count))
+            weights = np.arange(count * size) < len(rows)
+            rows = np.resize(rows, count * size)  # from the first again, with weight 0
+            arrays = (_filled(each, at_once) for each in (pictures[rows], targets[rows], weights.astype(np.float32)))
+            steps(*arrays, seed=np.array([seed, start], np.int32), count=np.int32(count))
         loss, accuracy = (float(mean) for mean in self._totals.numpy() / len(order))
         if self.n_classes == 0:
             return loss, 1 - loss * self._unit**2 / float(np.var(labels, dtype=np.float64))
@@ -131,6 +139,11 @@ class Trainer:
         correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
         self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))
         return losses
+
+
+def _filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """With rows of 0 at the end, `count` in all."""
+    return np.pad(rows, [(0, count - len(rows))] + [(0, 0)] * (rows.ndim - 1)) if len(rows) < count else rows
 
 
 def _compiled(steps: Callable[..., None]) -> Callable[..., None]:

@@ -1,8 +1,9 @@
 """The one place where work is spread over processes, through joblib.
 
-Callers give a function and its arguments and get the results in order, whatever the number of
-processes. A joblib backend other than the default (a Dask cluster, say) is put beneath all of them
-with `joblib.parallel_config(backend=...)`; no caller changes.
+Callers of `in_order` give a function and its arguments and get the results in order, whatever the number
+of processes; a joblib backend other than the default (a Dask cluster, say) is put beneath them with
+`joblib.parallel_config(backend=...)`, and no caller changes. `in_turns` is for work in parts that wait for
+each other, which joblib does not know: it uses joblib's processes on this machine.
 """
 
 import os
@@ -78,7 +79,7 @@ def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers:
 
 
 def end() -> None:
-    """End the processes that `in_order` and `in_turns` keep for the next call, at the end of a program.
+    """End the processes that `in_turns` keeps for the next call, at the end of a program.
 
     They are killed, for they hold nothing: to leave by themselves takes a process with TensorFlow most of a second.
     """
