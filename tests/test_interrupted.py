@@ -86,6 +86,26 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
     assert md5s() == expected
 
 
+def test_a_repeat_that_was_finished_is_left_alone(pictures, monkeypatch, capsys):
+    write_params(workers=1)
+    preprocess.main()
+    build.main()
+
+    def the_first_alone(function, pieces, processes):
+        while function(*pieces[0]):
+            pass
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train.workers, "in_turns", the_first_alone)
+        train.main()
+    capsys.readouterr()
+    train.main()
+    said = capsys.readouterr().out
+    assert "repeat 1 of 2" not in said
+    assert said.count("repeat 2 of 2, epoch") == 2
+
+
 def test_another_parameter_starts_from_the_beginning(pictures, capfd):
     write_params(epochs=60)
     preprocess.main()

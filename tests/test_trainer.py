@@ -185,6 +185,6 @@ def test_a_last_smaller_batch_or_call_needs_no_second_compilation(tmp_path, monk
 
 @pytest.mark.parametrize("changes", [{"depth": 1}, {"batch_normalization": True}])
 def test_an_architecture_of_other_parameters_is_refused(tmp_path, changes):
-    p, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
+    _, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
     with pytest.raises(UserError, match=r"architecture\.json is of depth 2.*run `dvc repro`"):
         Trainer(params.check(DEFAULTS | {"image_size": 32} | changes), architecture)

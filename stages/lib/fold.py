@@ -17,9 +17,9 @@ run: a shift by a place is an offset in memory. At the right and lower edge such
 of the next row or channel; the places that see them, the last row and column, mean nothing. They are
 cut off after the last block, and their gradient is 0.
 
-All blocks, up to a batch normalization, are computed for one picture before the next one, so that windows and products stay in the
-processor's cache, where a product is up to 1.8 times as fast (bench/products.py); for the gradient they are
-computed once more, because to keep them would take as long.
+All blocks, up to a batch normalization, are computed for one picture before the next one, so that
+windows and products stay in the processor's cache, where a product is up to 1.8 times as fast
+(bench/products.py); for the gradient they are computed once more, because to keep them would take as long.
 
 The idea of trading a strided window for channels is that of space-to-depth for the first layer of
 ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018, arXiv:1811.06992).
