@@ -56,7 +56,7 @@ def compare(model: keras.Model, images: np.ndarray) -> None:
     st.booleans(),
     st.integers(0, 99),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, normalized, seed):
     depth = min(depth, params.largest_depth(size))
     compare(plain(size, depth, activation, seed=seed, batch_normalization=normalized), pictures(size, seed=seed))

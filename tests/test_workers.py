@@ -24,7 +24,7 @@ def part(folder: Path, piece: int, parts: int) -> bool:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_piece_is_done_to_its_end_and_by_one_process_at_a_time(work, processes):
-    parts = {"0": 40, "1": 1, "2": 40, "3": 40}
+    parts = {"0": 20, "1": 1, "2": 20, "3": 20}
     folder = work / "parts"
     folder.mkdir()
     workers.in_turns(part, [(folder, piece, count) for piece, count in parts.items()], processes)
