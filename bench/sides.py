@@ -125,7 +125,7 @@ def _train(folder: Path, kept: Path, repeat: int, epochs: int) -> bool:
     from stages.lib import checkpoint, params, trainer
 
     one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
-    state, rows = checkpoint.latest(kept, repeat) or (None, [])
+    state, rows = checkpoint.latest(kept, repeat)
     if state:
         one.resume(state)
     else:

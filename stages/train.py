@@ -39,7 +39,7 @@ def main() -> None:
         array.write_folded(split, folder, *layout)  # once, for every repeat and epoch
     left = []
     for repeat in range(p.repeats):
-        _, rows = checkpoint.latest(folder, repeat) or (None, [])
+        _, rows = checkpoint.latest(folder, repeat)
         if not history.is_over(rows, p.epochs, p.patience):
             left.append((p, repeat, folder, layout))
             if rows:
@@ -69,7 +69,7 @@ def train(p: params.Params, repeat: int, folder: Path, layout: tuple[int, int]) 
     """In a worker process: train `repeat` for one more epoch, keep a checkpoint, and say whether more are to come."""
     from stages.lib.trainer import of_run
 
-    state, rows = checkpoint.latest(folder, repeat) or (None, [])
+    state, rows = checkpoint.latest(folder, repeat)
     trainer = of_run(p, ARCHITECTURE, folder)
     if state:
         trainer.resume(state)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib import outputs
+from stages.lib.params import pooled
 
 FOLDER = Path("data/processed")
 CHUNK = 28 << 20  # bytes of pictures copied at a time
@@ -65,8 +66,8 @@ def layout(size: int, depth: int, batch_normalization: bool) -> tuple[int, int]:
     the second: batch normalization looks at all of it.
     """
     if depth > 1 and not batch_normalization:
-        return 2, (size // 2 - 1) // 2 + 1
-    return 1, size // 2
+        return 2, pooled(pooled(size)) + 2
+    return 1, pooled(size) + 1  # a window reaches one place further, and so does that of each block more
 
 
 def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
@@ -77,8 +78,9 @@ def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
     """
     n, height, width, channels = images.shape
     length = 2 * q * side
-    missing = ((0, 0), (0, max(0, length - height)), (0, max(0, length - width)), (0, 0))
-    pixels = np.pad(images[:, :length, :length], missing) if np.any(missing) else images[:, :length, :length]
+    pixels = images[:, :length, :length]
+    if min(height, width) < length:
+        pixels = np.pad(pixels, ((0, 0), (0, max(0, length - height)), (0, max(0, length - width)), (0, 0)))
     pixels = pixels.reshape(n, side, q, 2, side, q, 2, channels)
     return pixels.transpose(0, 2, 5, 3, 6, 7, 1, 4).reshape(n, 4 * q * q * channels, side, side)
 

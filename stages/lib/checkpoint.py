@@ -50,10 +50,10 @@ def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows, best: i
             _file(folder, repeat, epoch).unlink(missing_ok=True)
 
 
-def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray], Rows] | None:
-    """The state and the history after the last finished epoch of `repeat`, if there is one."""
+def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray] | None, Rows]:
+    """The state and the history after the last finished epoch of `repeat`; None and no rows before the first."""
     epochs = _epochs(folder, repeat)
-    return load(folder, repeat, max(epochs)) if epochs else None
+    return load(folder, repeat, max(epochs)) if epochs else (None, [])
 
 
 def load(folder: Path, repeat: int, epoch: int) -> tuple[list[np.ndarray], Rows]:

@@ -28,7 +28,7 @@ ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
@@ -67,15 +67,14 @@ def forward(
     """
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     scaled = layers.pop(0) if isinstance(layers[0], keras.layers.Rescaling) else tf.identity
-    x, side = pictures, model.input_shape[1]
+    x = pictures
     while isinstance(layers[0], keras.layers.Conv2D):
         blocks = []
         while isinstance(layers[0], keras.layers.Conv2D):
-            convolution, activation, _ = layers[:3]
+            convolution, activation, pooling = layers[:3]
             layers = layers[3:]
-            side = (side - 2) // 2
             matrix, bias = fold_kernel(convolution.kernel), tf.convert_to_tensor(convolution.bias)
-            blocks.append(Block(matrix, bias, activation.activation, side))
+            blocks.append(Block(matrix, bias, activation.activation, pooling.output.shape[1]))
         x = one_by_one(x, blocks, scaled)
         scaled = tf.identity
         if isinstance(layers[0], keras.layers.BatchNormalization):
@@ -97,8 +96,8 @@ def one_by_one(pictures: tf.Tensor, blocks: list[Block], scaled: Callable[[tf.Te
 
     def of_one(picture: tf.Tensor, numbers: Sequence[tf.Tensor]) -> tf.Tensor:
         x = _kept(scaled(tf.cast(picture, tf.float32)))
-        for matrix, bias, block in zip(numbers[::2], numbers[1::2], blocks, strict=True):
-            x = _block(x, matrix, bias, block)
+        for block, matrix, bias in zip(blocks, numbers[::2], numbers[1::2], strict=True):
+            x = _block(x, replace(block, matrix=matrix, bias=bias))
         return x
 
     @tf.custom_gradient
@@ -127,23 +126,23 @@ def one_by_one(pictures: tf.Tensor, blocks: list[Block], scaled: Callable[[tf.Te
     return of_all(pictures, *numbers)
 
 
-def _block(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor, block: Block) -> tf.Tensor:
+def _block(x: tf.Tensor, block: Block) -> tf.Tensor:
     """One block of one picture: (Q, Q, 4C, h, w), its first three axes in one, or (C, H, W), which is folded first.
 
     Returns with Q = 2 (4F, h, w), folded for the next block, else (F, side, side).
     """
-    channels, filters = matrix.shape[0] // 4, bias.shape[0]
+    channels, filters = block.matrix.shape[0] // 4, block.bias.shape[0]
     if x.shape[0] < channels:
         x = fold_picture(x)
     height, width = x.shape[1:]
     q = math.isqrt(x.shape[0] // channels)
 
     def pooled(windows: tf.Tensor) -> tf.Tensor:
-        groups = tf.reshape(_product(matrix, windows), (4, filters, height * width))
+        groups = tf.reshape(_product(block.matrix, windows), (4, filters, height * width))
         if block.activation.__name__ in RISING:
-            return block.activation(_first_largest(groups) + bias[:, None])
+            return block.activation(_first_largest(groups) + block.bias[:, None])
         # Some activations (softmax) look at all channels of a place: they have to come last.
-        y = block.activation(tf.transpose(groups, (0, 2, 1)) + bias)
+        y = block.activation(tf.transpose(groups, (0, 2, 1)) + block.bias)
         return _first_largest(tf.transpose(y, (0, 2, 1)))
 
     sets = [pooled(windows) for windows in _windows(tf.reshape(x, (q, q, channels, height, width)))]

@@ -106,9 +106,14 @@ def check(values: object, path: str | Path = FILE) -> Params:
 def largest_depth(image_size: int) -> int:
     """The largest depth at which every block still has a feature map of at least one pixel."""
     depth, side = 0, image_size
-    while (side := (side - KERNEL + 1) // POOL) >= 1:
+    while (side := pooled(side)) >= 1:
         depth += 1
     return depth
+
+
+def pooled(side: int) -> int:
+    """The side of the feature map that a block makes of one with `side`."""
+    return (side - KERNEL + 1) // POOL
 
 
 def loss_name(loss: str, n_classes: int) -> str:

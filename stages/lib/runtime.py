@@ -29,7 +29,7 @@ THREADS = {
 # A barrier holds until XLA has done its fusing (stages.lib.fold).
 XLA = "--xla_disable_hlo_passes=cse_barrier_expander"
 AVX2 = {
-    "XLA_FLAGS": " ".join([XLA, "--xla_cpu_max_isa=AVX2"]),
+    "XLA_FLAGS": f"{XLA} --xla_cpu_max_isa=AVX2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",

@@ -53,16 +53,21 @@ def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers:
     Each call does a part of a piece of work and says whether more is left of it. The pieces take turns, so
     that three keep two processes busy to the end; no piece is in two processes at once.
     """
-    waiting, processes = deque(arguments), count(workers)
+    waiting, running, processes = deque(arguments), {}, count(workers)
     if processes == 1:
         for each in waiting:
             while function(*each):
                 pass
         return
+
+    def start() -> None:
+        while waiting and len(running) < processes:
+            each = waiting.popleft()
+            running[executor.submit(function, *each)] = each
+
     with _deaf_to_interrupts():
         executor = get_memmapping_executor(processes)
-        first = [waiting.popleft() for _ in range(min(processes, len(waiting)))]
-        running = {executor.submit(function, *each): each for each in first}
+        start()
     try:
         with _killed_is_said(workers):
             while running:
@@ -70,9 +75,7 @@ def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers:
                     each = running.pop(done)
                     if done.result():
                         waiting.append(each)
-                    if waiting:
-                        again = waiting.popleft()
-                        running[executor.submit(function, *again)] = again
+                    start()
     except BaseException:
         executor.terminate(kill_workers=True)
         raise
