@@ -21,7 +21,8 @@ SLOW = ["test_pipeline", "test_interrupted", "test_ladder", "test_stages"]  # fi
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"  # beside the checkout, where it may be missing
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
-QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 2}
+# One worker: it compiles once for both repeats, which is most of the time of so short a training.
+QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,6 +37,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     )
     line = process.stdout.readline()
     assert line.startswith("open http://127.0.0.1:"), line
+    # Nobody is refused once the address is said.
+    socket.create_connection(("127.0.0.1", int(line.split()[1].rstrip("/").rsplit(":", 1)[1]))).close()
     yield line.split()[1], folder
     process.terminate()
     process.wait()

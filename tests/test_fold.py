@@ -112,14 +112,13 @@ def test_of_equal_places_the_first_has_the_gradient():
 
 
 def test_a_picture_is_folded_in_the_same_way_in_an_array_and_in_a_tensor():
+    @tf.function(jit_compile=True)
+    def fold_picture(picture: tf.Tensor) -> tf.Tensor:
+        return fold.fold_picture(tf.transpose(picture, (2, 0, 1)))
+
     images = pictures(11)
-    for found, expected in zip(folded(images, 1), images, strict=True):
-
-        @tf.function(jit_compile=True)
-        def fold_picture(picture: tf.Tensor) -> tf.Tensor:
-            return fold.fold_picture(tf.transpose(picture, (2, 0, 1)))
-
-        assert (found == np.asarray(fold_picture(expected.astype(np.float32)))).all()
+    for found, image in zip(folded(images, 1), images, strict=True):
+        assert (found == np.asarray(fold_picture(image.astype(np.float32)))).all()
 
 
 def test_pictures_are_folded_where_the_docstring_says():

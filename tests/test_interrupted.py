@@ -30,7 +30,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with stripes in which every stage has run, made once for all tests here."""
     folder = tmp_path_factory.mktemp("once")
     write_pictures(folder / "pictures")
-    write_params(folder)
+    write_params(folder, workers=2)
     get_reusable_executor().shutdown()  # its processes are in the folder of the test before
     with contextlib.chdir(folder):
         run_all()
@@ -64,8 +64,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
     # Adam has a state to lose: moments and a step number; batch normalization its averages; early stopping the best
     # epoch; and what is drawn must be drawn again. Epochs are short here: fewer would end before the kill.
     random_parts = {"flip": True, "shift": 0.1, "dropout": 0.2, "batch_normalization": True}
-    # One worker trains both repeats with one compiled step, which is most of the time here.
-    write_params(epochs=24, patience=23, optimizer="adam", learning_rate=0.0003, workers=1, **random_parts)
+    write_params(epochs=24, patience=23, optimizer="adam", learning_rate=0.0003, **random_parts)
     preprocess.main()
     build.main()
     train.main()
@@ -87,7 +86,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
 
 
 def test_a_repeat_that_was_finished_is_left_alone(pictures, monkeypatch, capsys):
-    write_params(workers=1)
+    write_params()
     preprocess.main()
     build.main()
 
@@ -148,7 +147,7 @@ def wait_for_the_end_of_the_group(group: int) -> None:
 
 @pytest.mark.parametrize("stage", ["preprocess", "train", "evaluate"])
 def test_ctrl_c_ends_every_process_in_one_line(finished, stage):
-    write_params(epochs=20)
+    write_params(epochs=20, workers=2)
     expected = md5s()
     # The first moments hit the imports of this process and of its workers, the last one the work.
     for delay in (0.5, random.uniform(0.5, 2.5), 3.0):
@@ -217,7 +216,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_whole_files(finished, stage,
 
 def test_a_worker_that_is_killed_is_said_in_one_line(finished):
     """As the system does when memory runs out."""
-    write_params(epochs=500)
+    write_params(epochs=500, workers=2)
     process = start("train")
     while ", epoch 1 " not in process.stdout.readline():
         pass

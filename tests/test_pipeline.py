@@ -60,8 +60,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_pictures(folder / "data/mine", ("across", "along", "falling", "rising"))
     run(folder, "dvc", "add", "data/mine")
     # Changed as a user would, so that the comments of params.yaml stay.
-    # One worker: the tests beside this one need the other core, and to start a process takes longer than to train.
-    values = DEFAULTS | QUICK | {"images": "data/mine", "learning_rate": 0.01, "optimizer": "momentum", "workers": 1}
+    values = DEFAULTS | QUICK | {"images": "data/mine", "learning_rate": 0.01, "optimizer": "momentum"}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     run(folder, "dvc", "repro", "evaluate")
     commit(folder, "own pictures")

@@ -79,6 +79,7 @@ def serve(port: int, model: Model, most: int, respond: Callable[[np.ndarray], di
             listener.bind((HOST, port))
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error.strerror}); try another: --port 8001") from None
+        listener.listen()  # before the address is said: who opens it at once waits instead of being refused
         print(f"open http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
         app = application(model, most, respond)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
