@@ -125,4 +125,3 @@ def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:
 
 if __name__ == "__main__":
     runtime.run(main)
-    workers.end()

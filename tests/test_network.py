@@ -1,6 +1,9 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from conftest import DEFAULTS
+from conftest import DEFAULTS, ROOT
 
 from stages.lib import network, runtime
 from stages.lib.params import OPTIMIZERS, Params, check, loss_name
@@ -93,3 +96,13 @@ def test_a_saved_model_has_the_same_bytes_each_time_and_loads_in_safe_mode(tmp_p
     for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
         assert np.array_equal(before, after)
     assert network.architecture(loaded) == network.architecture(model)
+
+
+def test_keras_is_imported_without_what_nothing_here_asks_it_for():
+    code = (
+        "import gc, sys; from stages.lib import network\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000)\n"
+        "print(sorted({'matplotlib', 'pandas'} & sys.modules.keys())); import matplotlib, pandas"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n[]\n"

@@ -56,14 +56,6 @@ def test_an_error_ends_the_other_pieces_too(work):
     assert list(workers.in_order(pow, [(2, 3), (3, 2)], 2)) == [8, 9]
 
 
-def test_the_end_of_a_program_leaves_no_process(work):
-    folder = work / "parts"
-    folder.mkdir()
-    workers.in_turns(part, [(folder, piece, 10) for piece in (0, 1)], 2)
-    workers.end()
-    wait_for_the_end({int(path.name.split("-")[2]) for path in folder.iterdir()})
-
-
 def wait_for_the_end(pids: set[int]) -> None:
     deadline = time.monotonic() + 5  # left alone, a process waits minutes for more to do
     while alive := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:

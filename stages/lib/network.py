@@ -108,7 +108,9 @@ def targets(labels: np.ndarray, outputs_: int) -> np.ndarray:
 
 def answers(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
     """uint8 (n, size, size, 3) to float32 (n, classes) probabilities, or (n, 1) numbers."""
-    outputs_ = model.predict(images, batch_size=batch_size, verbose=0)
+    # Keras's predict gives the same bits and takes three times as long for a hundred pictures.
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    outputs_ = np.concatenate([model(batch, training=False).numpy() for batch in batches])
     return decision.of_classes(outputs_) if n_classes(model) else outputs_
 
 

@@ -81,14 +81,6 @@ def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers:
         raise
 
 
-def end() -> None:
-    """End the processes that `in_turns` keeps for the next call, at the end of a program.
-
-    They are killed, for they hold nothing: to leave by themselves takes a process with TensorFlow most of a second.
-    """
-    get_memmapping_executor(None).terminate(kill_workers=True)
-
-
 @contextmanager
 def _killed_is_said(workers: int | str) -> Iterator[None]:
     try:
