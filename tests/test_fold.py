@@ -35,7 +35,7 @@ def compare(model: keras.Model, images: np.ndarray) -> None:
         loss = tf.reduce_sum(expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def ours(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             found = fold.forward(model, pictures)
@@ -112,7 +112,7 @@ def test_of_equal_places_the_first_has_the_gradient():
 
 
 def test_a_picture_is_folded_in_the_same_way_in_an_array_and_in_a_tensor():
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def fold_picture(picture: tf.Tensor) -> tf.Tensor:
         return fold.fold_picture(tf.transpose(picture, (2, 0, 1)))
 

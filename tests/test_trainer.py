@@ -69,7 +69,7 @@ def fitted(p: params.Params, architecture: Path, weights: Path, images, labels, 
         if network.n_classes(model) == 0:
             unit, score, metric = NUMBERS.std(), "r2_score", keras.metrics.R2Score()
             loss = lambda known, said: keras.losses.mean_squared_error(known / unit, said / unit)  # noqa: E731
-        model.compile(network.optimizer(p.optimizer, p.learning_rate), loss, metrics=[metric])
+        model.compile(network.optimizer(p.optimizer, p.learning_rate), loss, metrics=[metric], run_eagerly=True)
         targets = network.targets(labels, outputs)
         losses = []
         for order in orders:
