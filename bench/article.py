@@ -13,6 +13,15 @@ import random
 import zipfile
 from pathlib import Path
 
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--optimizer", default="sgd")
+    parser.add_argument("--learning-rate", type=float, default=0.05)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()  # before the imports, so that --help answers at once
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,15 +58,7 @@ def network(classes: int) -> keras.Model:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("pictures", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--optimizer", default="sgd")
-    parser.add_argument("--learning-rate", type=float, default=0.05)
-    parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
-
+def main(asked: argparse.Namespace) -> None:
     images, labels, classes = read(asked.pictures)
     x, y = images / np.float32(255), keras.utils.to_categorical(labels)
     # 60 % to train on, 20 % to validate on, 20 % to test on, as the pipeline has it.
@@ -84,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(asked)

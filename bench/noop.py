@@ -6,6 +6,7 @@ Run it in the environment (. .venv/bin/activate) after `dvc repro`. The commands
 turn, 20 times each, and the ratio is taken pair by pair, because machines drift.
 """
 
+import argparse
 import statistics
 import subprocess
 import tempfile
@@ -35,6 +36,7 @@ def seconds(command: list[str], folder: Path) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         empty = repository(Path(temporary) / "empty")
         one_stage = repository(Path(temporary) / "one", ONE_STAGE)

@@ -12,7 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stages.lib import runtime  # noqa: I001  before numpy
+from stages.lib import runtime  # before numpy
+
+if __name__ == "__main__":
+    runtime.no_arguments(__doc__)  # before the imports that take time
 import numpy as np
 
 _, tf = runtime.import_keras()

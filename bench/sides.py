@@ -7,6 +7,7 @@ sides, or a folder of JPEG pictures per class for the reading sides. Imports and
 counted: each training side does one epoch before the clock starts.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -252,5 +253,9 @@ ANSWERING = (onnx, litert, litert_int8, keras_predict)
 SIDES = {each.__name__: each for each in (*TRAINING, *ANSWERING, tf_reading, ours_reading, decoding)}
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("side", choices=SIDES)
+    parser.add_argument("folder", type=Path)
+    asked = parser.parse_args()
     # A side may print on the way; the result has a mark.
-    print("RESULT " + json.dumps(SIDES[sys.argv[1]](Path(sys.argv[2]))))
+    print("RESULT " + json.dumps(SIDES[asked.side](asked.folder)))

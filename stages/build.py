@@ -12,7 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stages.lib import network, outputs, params, runtime
+from stages.lib import runtime  # before numpy
+
+if __name__ == "__main__":
+    runtime.no_arguments(__doc__)  # before the imports that take time
+from stages.lib import network, outputs, params
 
 DATA = Path("reports/data.json")
 ARCHITECTURE = Path("models/architecture.json")

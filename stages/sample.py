@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from stages.lib import outputs, params, runtime, workers  # noqa: I001  (runtime goes before numpy)
 
+from stages.lib import runtime  # before numpy
+
+if __name__ == "__main__":
+    runtime.no_arguments(__doc__)  # before the imports that take time
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from stages.lib import texture
+from stages.lib import outputs, params, texture, workers
 
 FOLDER = "data/sample"
 SEED = 20240

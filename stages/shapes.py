@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from stages.lib import outputs, runtime  # noqa: I001  (runtime goes before numpy)
 
+from stages.lib import runtime  # before numpy
+
+if __name__ == "__main__":
+    runtime.no_arguments(__doc__)  # before the imports that take time
 import numpy as np
 from PIL import Image, ImageDraw
+
+from stages.lib import outputs
 
 COUNTS, SCRATCHES = Path("data/counts"), Path("data/scratches")
 SEED = 20241

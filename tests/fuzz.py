@@ -8,6 +8,7 @@ removed, doubled or moved. Exit code 1 when one raises anything but the errors m
 than 10 s, or when memory goes over 1 GiB; the file is then kept as fuzz-failure-N.
 """
 
+import argparse
 import io
 import random
 import re
@@ -165,5 +166,8 @@ def main(count: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    sys.exit(main(count, int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="?", default=20_000)
+    parser.add_argument("seed", type=int, nargs="?", default=random.randrange(2**32))
+    asked = parser.parse_args()
+    sys.exit(main(asked.count, asked.seed))

@@ -6,6 +6,7 @@ The last commit is cloned into a temporary folder; what is not committed plays n
 when every output has the bytes that dvc.lock promises, 1 when one differs.
 """
 
+import argparse
 import os
 import platform
 import subprocess
@@ -36,6 +37,7 @@ def processor() -> str:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     packages = ("tensorflow-cpu", "keras", "numpy", "pillow", "matplotlib")
     print(f"{processor()}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in packages))

@@ -12,6 +12,7 @@ A training is one thread, because pictures are computed one by one (stages.lib.f
 side use the other cores. Code compiled for AVX2 is also a fifth faster there than for AVX-512.
 """
 
+import argparse
 import gc
 import os
 import platform
@@ -102,6 +103,11 @@ def import_keras() -> tuple:
         for name in unneeded:
             del sys.modules[name]
     return keras, tensorflow
+
+
+def no_arguments(doc: str) -> None:
+    """Answer --help with a program's docstring and refuse any other argument, as a stage's are in params.yaml."""
+    argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
 
 STOPPED = "stopped: nothing half-written was left; `dvc repro` goes on from here"
