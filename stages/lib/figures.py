@@ -130,7 +130,7 @@ def reliability(path: Path, bins: dict[str, Sequence[Bin]]) -> None:
         axes.set_xlabel("probability of the more probable class", labelpad=6)
         axes.set_ylabel("share of right answers", labelpad=10)
         axes.set_title("Is 0.9 right 9 times of 10? (larger dots: more test pictures)", loc="left", fontsize=11)
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
         _save(figure, path)
 
 
