@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from stages.lib.runtime import UserError
 SECONDS = Path(".dvc/tmp/experiment-seconds.json")  # how long each took here, by commit; no result, so not in git
 LOCK = "dvc.lock"
 PIPELINE = "dvc.yaml"
+DVC = (sys.executable, "-m", "dvc")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,10 @@ def run(name: str, params: Params, message: str, mark: str, listen: Callable[[st
     It takes the place of an older experiment with the same parameters whose message begins with `mark`, and of no
     other. listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
     """
-    name = _free(name, params, mark)
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name]
-    command += ["--message", mark + message]
+    place = _place(name, params, mark)
+    # DVC's --force would take the place at once, and run every stage anew, those that nothing changed included.
+    name = _free(place)
+    command = [*DVC, "exp", "run", "--temp", "--name", name, "--message", mark + message]
     for key, value in asdict(params).items():
         command += ["--set-param", f"{key}={_in_hydra(value)}"]
     command += _copied(params.images)
@@ -95,9 +97,11 @@ def run(name: str, params: Params, message: str, mark: str, listen: Callable[[st
             raise
     if process.returncode:
         raise UserError(f"{name} failed: {_reason(lines)}")
-    commit = _git("rev-parse", _reference(name)).decode().strip()
+    if name != place:
+        subprocess.run([*DVC, "exp", "rename", "--quiet", "--force", name, place], check=True)
+    commit = _git("rev-parse", _reference(place)).decode().strip()
     outputs.write_json(SECONDS, _seconds() | {commit: round(time.monotonic() - begun, 1)})
-    return Experiment(name, commit)
+    return Experiment(place, commit)
 
 
 def _reference(name: str) -> str:
@@ -113,17 +117,27 @@ def _made(mark: str) -> list[tuple[str, str]]:
     return [(reference, commit) for reference, commit, subject in found if subject.startswith(mark)]
 
 
-def _free(name: str, params: Params, mark: str) -> str:
-    """`name`, or with the first number behind it that no other experiment of this commit has."""
+def _place(name: str, params: Params, mark: str) -> str:
+    """The first of `_numbered` that is free at this commit or has an older experiment with the same parameters."""
     ours = dict(_made(mark))
-    for number in itertools.count(1):
-        candidate = name if number == 1 else f"{name}-{number}"
-        reference = _reference(candidate)
+    for each in _numbered(name):
+        reference = _reference(each)
         if reference in ours and _params(ours[reference], params.workers) == params:
-            return candidate
+            return each
         if not _git("for-each-ref", reference):
-            return candidate
+            return each
     raise AssertionError
+
+
+def _free(name: str) -> str:
+    """The first of `_numbered` that no experiment of this commit has."""
+    return next(each for each in _numbered(name) if not _git("for-each-ref", _reference(each)))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """`name`, `name`-2, `name`-3 and so on."""
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 @functools.cache
