@@ -80,6 +80,7 @@ LADDER = """
 
 def make(folder: Path, images: str = "data/mine") -> Path:
     """A project with that pipeline and ladder, committed."""
+    folder.mkdir(exist_ok=True)
     (folder / "stage.py").write_text(textwrap.dedent(STAGE))
     (folder / "dvc.yaml").write_text(textwrap.dedent(PIPELINE))
     (folder / "ladder.yaml").write_text(textwrap.dedent(LADDER))
@@ -163,12 +164,28 @@ def test_other_code_pictures_or_parameters_are_measured_anew(project):
     stage = project / "stage.py"
     stage.write_text(stage.read_text() + "# changed\n")
     some = ("--only", "longer")
+    before = run(project, "git", "for-each-ref", "refs/exps/*/*/first*")
     assert ladder(project, *some).count("(run now)") == 2
+    # The new one takes the place of the one before.
+    after = run(project, "git", "for-each-ref", "refs/exps/*/*/first*")
+    assert after != before and after.split()[2:] == before.split()[2:]
     assert ladder(project, *some).count("(finished before)") == 2
     stripes(1, 0).save(project / "data/mine/1.png")
     run(project, "dvc", "add", "-q", "data/mine")
     assert ladder(project, *some).count("(run now)") == 2
     assert ladder(project, *some, "--repeats", "2").count("(run now)") == 2
+
+
+def test_a_rung_runs_only_the_stages_that_it_changes(tmp_path):
+    folder = make(tmp_path / "project")
+    done = tmp_path / "done"  # outside, because an experiment runs in a folder of its own
+    (folder / "read.py").write_text(f"open({str(done)!r}, 'a').write('once '); open('read', 'w').close()")
+    stage = "stages:\n  read: {cmd: python read.py, deps: [read.py], outs: [read]}\n"
+    (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace("stages:\n", stage))
+    run(folder, "dvc", "repro", "-q")
+    commit(folder, "another stage")
+    assert ladder(folder, "--only", "deeper").count("(run now)") == 2
+    assert done.read_text() == "once "
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills a process group")
