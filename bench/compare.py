@@ -47,7 +47,8 @@ FOLDED = (4 * 24 * 24 * 48 * 24, 24 * 24 * 96 * 48)
 FOLDED_FLOP = 2 * (3 * FOLDED[0] + 4 * FOLDED[1] + 3 * sum(PRODUCTS[2:]))
 LEAST_FOLDED_FLOP = FOLDED_FLOP - 2 * sum(FOLDED)
 # The other programs' environments must be theirs: stages.lib.runtime set this process's for ours.
-PLAIN = {k: v for k, v in os.environ.items() if k not in runtime.ENVIRONMENT}
+# Nor is numpy's library of products held back, as a shell may do (OPENBLAS_CORETYPE): the peak is the machine's.
+PLAIN = {k: v for k, v in os.environ.items() if k not in runtime.ENVIRONMENT and not k.startswith("OPENBLAS_")}
 
 
 def side(name: str, folder: Path) -> dict:

@@ -56,6 +56,15 @@ def test_the_bound_counts_the_products_that_the_fold_does():
     assert (q * q * side * side * sizes[0], side * side * sizes[1]) == compare.FOLDED
 
 
+def test_the_other_programs_have_the_environment_of_their_user(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv("MINE", "1")
+    plain = importlib.reload(compare).PLAIN
+    assert "MINE" in plain
+    assert not {"OPENBLAS_CORETYPE", "TF_NUM_INTRAOP_THREADS"} & plain.keys()
+
+
 def test_sides_that_do_not_begin_alike_end_the_comparison(sides, monkeypatch):
     losses = {"ours": 1.38, "torch": 1.38000001, "keras_fit": 1.39}
     monkeypatch.setattr(compare, "side", lambda name, _: {"losses": [losses[name]]})
