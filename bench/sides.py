@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-BATCH, RATE, EPOCHS = 10, 0.05, 3
+BATCH, RATE, EPOCHS = 10, 0.05, 5  # as in the article
 
 
 def load(folder: Path) -> tuple:

@@ -28,25 +28,30 @@ def folded(images: np.ndarray, depth: int, batch_normalization: bool = False) ->
     return array.fold(images, *array.layout(images.shape[1], depth, batch_normalization))
 
 
-def compare(model: keras.Model, images: np.ndarray) -> None:
-    """Outputs and every gradient of a sum of squares, of the plain and of the folded network."""
+def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> None:
+    """Outputs and every gradient of a weighted sum of squares, of the plain and of the folded network.
+
+    within: the most that two gradients may differ, in parts of the variable's largest one.
+    """
+    # Without weights, the gradient is nothing but rounding where all classes are equally probable.
+    weights = np.arange(1, model.output_shape[-1] + 1, dtype=np.float32)
     with tf.GradientTape() as tape:
         expected = model(images)
-        loss = tf.reduce_sum(expected**2)
+        loss = tf.reduce_sum(weights * expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
 
     @tf.function(jit_compile=True, autograph=False)
     def ours(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             found = fold.forward(model, pictures)
-            loss = tf.reduce_sum(found**2)
+            loss = tf.reduce_sum(weights * found**2)
         return found, tape.gradient(loss, model.trainable_variables)
 
     found, of_ours = ours(folded(images, *network.blocks(model)))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
     for variable, gradient, plains in zip(model.trainable_variables, of_ours, gradients, strict=True):
         scale = np.abs(plains).max() + 1e-6
-        np.testing.assert_allclose(gradient / scale, plains / scale, atol=2e-5, err_msg=variable.path)
+        np.testing.assert_allclose(gradient / scale, plains / scale, atol=within, err_msg=variable.path)
 
 
 @given(
@@ -68,7 +73,8 @@ def test_the_gradient_passes_a_batch_normalization():
 
 @pytest.mark.parametrize("activation", params.ACTIVATIONS)
 def test_every_activation_keeps_its_place(activation):
-    compare(plain(13, 1, activation), pictures(13))
+    # x - tanh(x) of a small x leaves few of float32's digits: Keras itself is 1e-3 from float64 there.
+    compare(plain(13, 1, activation), pictures(13), within=2e-3 if activation == "tanh_shrink" else 2e-5)
 
 
 def test_the_rising_activations_rise():
