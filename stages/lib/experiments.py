@@ -98,10 +98,11 @@ def run(name: str, params: Params, message: str, mark: str, listen: Callable[[st
     if process.returncode:
         raise UserError(f"{name} failed: {_reason(lines)}")
     if name != place:
-        subprocess.run([*DVC, "exp", "rename", "--quiet", "--force", name, place], check=True)
-    commit = _git("rev-parse", _reference(place)).decode().strip()
+        renamed = subprocess.run([*DVC, "exp", "rename", "--quiet", "--force", name, place], check=False)
+        name = name if renamed.returncode else place  # DVC says why; what was measured is found by its parameters
+    commit = _git("rev-parse", _reference(name)).decode().strip()
     outputs.write_json(SECONDS, _seconds() | {commit: round(time.monotonic() - begun, 1)})
-    return Experiment(place, commit)
+    return Experiment(name, commit)
 
 
 def _reference(name: str) -> str:
