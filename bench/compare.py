@@ -1,6 +1,6 @@
 """The speed comparison: this project against what people use. Writes reports/bench.md and reports/bench.json.
 
-    make bench                                    everything, about 20 minutes on 2 cores
+    make bench                                    everything, about 12 minutes on 2 cores
     python bench/compare.py --quick                 the same on little, to see that it runs
     python bench/compare.py --images mine.zip       other pictures for the whole `dvc exp run`
 

@@ -77,6 +77,11 @@ def test_every_activation_keeps_its_place(activation):
     compare(plain(13, 1, activation), pictures(13), within=2e-3 if activation == "tanh_shrink" else 2e-5)
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu", "softmax"])  # rises; does not; looks at all channels
+def test_an_activation_keeps_its_place_between_two_blocks(activation):
+    compare(plain(20, 2, activation), pictures(20))
+
+
 def test_the_rising_activations_rise():
     numbers = np.linspace(-30, 30, 100_001, dtype=np.float32)
     for name in sorted(fold.RISING):

@@ -1,11 +1,14 @@
 """Work spread over processes: pieces that take turns."""
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from stages.lib import workers
 from stages.lib.runtime import UserError
@@ -54,6 +57,20 @@ def test_an_error_ends_the_other_pieces_too(work):
     wait_for_the_end(pids)
     # Others can be used afterwards, in processes that are started for them.
     assert list(workers.in_order(pow, [(2, 3), (3, 2)], 2)) == [8, 9]
+
+
+def test_the_end_of_a_program_leaves_no_process(work):
+    (work / "parts").mkdir()
+    code = (
+        "from pathlib import Path; from stages.lib import workers; from test_workers import part\n"
+        "workers.in_turns(part, [(Path('parts'), piece, 10) for piece in (0, 1)], 2)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    pids = {int(path.name.split("-")[2]) for path in (work / "parts").iterdir()}
+    assert len(pids) == 2
+    wait_for_the_end(pids)
 
 
 def wait_for_the_end(pids: set[int]) -> None:
