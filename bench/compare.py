@@ -41,11 +41,6 @@ PACKAGES = ("tensorflow-cpu", "keras", "torch", "numpy", "pillow", "dvc")
 # that for the gradients, less the first layer's gradient by the picture.
 PRODUCTS = (94 * 94 * 27 * 6, 45 * 45 * 54 * 12, 5808 * 120, 120 * 60, 60 * 4)
 FLOP_A_PICTURE = 2 * (3 * sum(PRODUCTS) - PRODUCTS[0])
-# The folded form (stages/lib/fold.py) does more: 4x4 kernels at each of 24x24 places, of four sets in the first block.
-# Each block is computed forward twice, and the gradients; the bound is what would be left with nothing done twice.
-FOLDED = (4 * 24 * 24 * 48 * 24, 24 * 24 * 96 * 48)
-FOLDED_FLOP = 2 * (3 * FOLDED[0] + 4 * FOLDED[1] + 3 * sum(PRODUCTS[2:]))
-LEAST_FOLDED_FLOP = FOLDED_FLOP - 2 * sum(FOLDED)
 # The other programs' environments must be theirs: stages.lib.runtime set this process's for ours.
 # Nor is numpy's library of products held back, as a shell may do (OPENBLAS_CORETYPE): the peak is the machine's.
 PLAIN = {k: v for k, v in os.environ.items() if k not in runtime.ENVIRONMENT and not k.startswith("OPENBLAS_")}
@@ -124,7 +119,7 @@ def training(folder: Path, rounds: int, most: int) -> dict:
     begin_alike(names, training_folder(folder, 10))
     results = in_turn(names, training_folder(folder, most), rounds)
     peak = sgemm_peak()
-    three, keras_fit = speeds(results["ours_three"]), speeds(results["keras_fit"])
+    three = speeds(results["ours_three"])
     return {
         "pictures": most,
         "speeds": {name: speeds(each) for name, each in results.items()},
@@ -132,13 +127,9 @@ def training(folder: Path, rounds: int, most: int) -> dict:
         "one model / plain Keras": ratio(speeds(results["ours"]), speeds(results["keras_fit"])),
         "one model / PyTorch channels_last": ratio(speeds(results["ours"]), speeds(results["torch"])),
         "one model / Keras jit_compile": ratio(speeds(results["ours"]), speeds(results["keras_jit"])),
-        "3 side by side / plain Keras in a row": ratio(three, keras_fit),
-        "folded products at the peak / plain Keras": ratio(
-            [peak * 1e9 / LEAST_FOLDED_FLOP] * len(keras_fit), keras_fit
-        ),
+        "3 side by side / plain Keras in a row": ratio(three, speeds(results["keras_fit"])),
         "sgemm peak": peak,
         "share of peak, 3 side by side": statistics.median(three) * FLOP_A_PICTURE / peak / 1e9,
-        "share of peak, products as folded": statistics.median(three) * FOLDED_FLOP / peak / 1e9,
     }
 
 
@@ -288,11 +279,6 @@ def table(results: dict) -> str:
             for (name, each), goal in zip(read.items(), ("1.2", "1.8", "2"), strict=True)
         ),
         ("whole `dvc exp run`: article's script / ours", exp["article / ours"], "2.0"),
-        (
-            "bound: the folded products at the sgemm peak, nothing else / plain Keras",
-            train["folded products at the peak / plain Keras"],
-            "",
-        ),
         *(
             (f"bound: only decoding {name} JPEG / image_dataset_from_directory", each[bound], "")
             for name, each in read.items()
@@ -313,8 +299,6 @@ def table(results: dict) -> str:
         ),
         f"| share of the sgemm peak ({train['sgemm peak']:.0f} GFLOP/s), 3 side by side "
         f"| {train['share of peak, 3 side by side']:.0%} | | | 20 % |",
-        f"| the same, counting the products that the folded form does "
-        f"| {train['share of peak, products as folded']:.0%} | | | |",
         f"| {max(grow['seconds'])} pictures / {min(grow['seconds'])}, time, DVC included "
         f"| {grow['times']:.1f} | | 1 | at most 11 |",
         f"| most memory of a process, {max(grow['seconds'])} pictures "

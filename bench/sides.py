@@ -8,6 +8,7 @@ counted: each training side does one epoch before the clock starts.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -104,13 +105,13 @@ def _ours(folder: Path, repeats: int) -> dict:
 
     p = params.read(ROOT / "params.yaml")
     images = np.load(folder / "images.npy")
-    np.save(folder / "folded.npy", array.fold(images, *array.layout(p.image_size, p.depth, p.batch_normalization)))
+    np.save(folder / "folded.npy", array.fold(images, *array.layout(p.image_size, p.depth)))
     processes = min(workers.count("auto"), repeats)
     # Checkpoints of their own for each call: with those of another one, a training would go on, not begin.
     with tempfile.TemporaryDirectory(dir=folder) as compiled, tempfile.TemporaryDirectory(dir=folder) as kept:
-        pieces = [(folder, Path(compiled), number, 1) for number in range(processes)]
+        pieces = [(folder, Path(compiled), number, 1, repeats) for number in range(processes)]
         workers.in_turns(_train, pieces, processes)
-        pieces = [(folder, Path(kept), number, EPOCHS) for number in range(repeats)]
+        pieces = [(folder, Path(kept), number, EPOCHS, repeats) for number in range(repeats)]
         start = time.perf_counter()
         workers.in_turns(_train, pieces, processes)
         seconds = time.perf_counter() - start
@@ -119,13 +120,14 @@ def _ours(folder: Path, repeats: int) -> dict:
     return {"pictures_per_second": repeats * EPOCHS * len(images) / seconds, "losses": losses[0]}
 
 
-def _train(folder: Path, kept: Path, repeat: int, epochs: int) -> bool:
+def _train(folder: Path, kept: Path, repeat: int, epochs: int, repeats: int) -> bool:
     """One more epoch, as stages/train.py does it, with checkpoints in `kept`; whether more are to come."""
     import numpy as np
 
     from stages.lib import checkpoint, params, trainer
 
-    one = trainer.of_run(params.read(ROOT / "params.yaml"), folder / "architecture.json", folder)
+    p = dataclasses.replace(params.read(ROOT / "params.yaml"), repeats=repeats)
+    one = trainer.of_run(p, folder / "architecture.json", folder)
     state, rows = checkpoint.latest(kept, repeat)
     if state:
         one.resume(state)

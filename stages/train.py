@@ -36,7 +36,7 @@ def main() -> None:
     p = params.read()
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
-    layout = array.layout(p.image_size, p.depth, p.batch_normalization)
+    layout = array.layout(p.image_size, p.depth)
     folder = open_checkpoints(p, layout)
     for split in ("train", "validation"):
         array.write_folded(split, folder, *layout)  # once, for every repeat and epoch
@@ -61,7 +61,7 @@ def main() -> None:
 def open_checkpoints(p: params.Params, layout: tuple[int, int]) -> Path:
     """The folder for checkpoints that depends on all that decides this training's result."""
     values = [p.batch_size, p.epochs, p.flip, p.learning_rate, p.loss, p.optimizer, p.patience, p.seed, p.shift]
-    values += [layout, version("keras")]
+    values += [layout, version("keras"), version("llvmlite")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     return checkpoint.open_folder(
         values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, stripes, write_pictures
 
-from stages.lib import array, fold, network, onnx_graph, params
+from stages.lib import network, onnx_graph, params
 
 sys.path.insert(0, str(ROOT / "bench"))
 compare = importlib.import_module("compare")
@@ -47,13 +47,6 @@ def test_both_sides_begin_with_the_same_weights_and_count_the_same_loss(sides):
     # In the same folder again: with the checkpoints of the time before, nothing would be left to train.
     assert measured("ours", sides)["losses"] == ours["losses"]
     assert len(ours["losses"]) == 5
-
-
-def test_the_bound_counts_the_products_that_the_fold_does():
-    kernels = [np.zeros((3, 3, 3, 6), np.float32), np.zeros((3, 3, 6, 12), np.float32)]
-    sizes = [int(np.prod(fold.fold_kernel(kernel).shape)) for kernel in kernels]
-    q, side = array.layout(96, 2, False)
-    assert (q * q * side * side * sizes[0], side * side * sizes[1]) == compare.FOLDED
 
 
 def test_the_other_programs_have_the_environment_of_their_user(monkeypatch):

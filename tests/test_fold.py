@@ -1,5 +1,7 @@
 """The folded network gives the plain network's numbers: outputs, gradients, and losses of a training."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from conftest import DEFAULTS
@@ -24,8 +26,27 @@ def pictures(size: int, count: int = 3, seed: int = 0) -> np.ndarray:
     return result
 
 
-def folded(images: np.ndarray, depth: int, batch_normalization: bool = False) -> np.ndarray:
-    return array.fold(images, *array.layout(images.shape[1], depth, batch_normalization))
+def folded(images: np.ndarray, depth: int) -> np.ndarray:
+    return array.fold(images, *array.layout(images.shape[1], depth))
+
+
+def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Outputs and the gradient of each trainable variable, of the folded network, by two threads."""
+    n, count = len(images), len(images) + 2  # as in a last batch, which is filled up
+    blocks = fold.Blocks(model, count, 2)
+    blocks.use(blocks.packed())
+    blocks.pictures[:n] = folded(images, network.depth(model)).reshape(n, -1)
+    variables = [variable for layer in blocks.layers for variable in layer.trainable_variables]
+    weights = (np.arange(count) < n).astype(np.float32)
+    x = tf.constant(blocks.forward(n, weights))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = fold.rest(blocks.layers, x)[:n]
+        value = loss(found)
+    upstream, *gradients = tape.gradient(value, [x, *variables])
+    pairs = blocks.gradients(*blocks.backward(n, weights, upstream))
+    by_path = {variable.path: gradient for gradient, variable in [*pairs, *zip(gradients, variables, strict=True)]}
+    return np.asarray(found), [np.asarray(by_path[variable.path]) for variable in model.trainable_variables]
 
 
 def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> None:
@@ -36,18 +57,11 @@ def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> Non
     # Without weights, the gradient is nothing but rounding where all classes are equally probable.
     weights = np.arange(1, model.output_shape[-1] + 1, dtype=np.float32)
     with tf.GradientTape() as tape:
-        expected = model(images)
+        expected = model(images, training=True)
         loss = tf.reduce_sum(weights * expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def ours(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        with tf.GradientTape() as tape:
-            found = fold.forward(model, pictures)
-            loss = tf.reduce_sum(weights * found**2)
-        return found, tape.gradient(loss, model.trainable_variables)
-
-    found, of_ours = ours(folded(images, *network.blocks(model)))
+    found, of_ours = ours(model, images, lambda found: tf.reduce_sum(weights * found**2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
     for variable, gradient, plains in zip(model.trainable_variables, of_ours, gradients, strict=True):
         scale = np.abs(plains).max() + 1e-6
@@ -64,7 +78,9 @@ def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> Non
 @settings(max_examples=8, deadline=None)
 def test_any_size_and_depth_gives_the_plain_networks_outputs_and_gradients(size, depth, activation, normalized, seed):
     depth = min(depth, params.largest_depth(size))
-    compare(plain(size, depth, activation, seed=seed, batch_normalization=normalized), pictures(size, seed=seed))
+    model = plain(size, depth, activation, seed=seed, batch_normalization=normalized)
+    # The variance of as few numbers as the smallest sizes leave costs float32 some of its digits.
+    compare(model, pictures(size, seed=seed), within=2e-4 if normalized else 2e-5)
 
 
 def test_the_gradient_passes_a_batch_normalization():
@@ -110,9 +126,12 @@ def test_a_batch_filled_up_is_normalized_as_the_smaller_one():
     averages = [np.array(layer.moving_mean), np.array(layer.moving_variance)]
     ours = keras.layers.BatchNormalization(momentum=0.9)
     ours.build(x.shape)
-    filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(0, 3, 1, 2)
-    found = fold.normalize(ours, tf.constant(filled), tf.constant([1.0] * 6 + [0.0] * 2))
-    np.testing.assert_allclose(tf.transpose(found[:6], (0, 2, 3, 1)), expected, atol=1e-5)
+    filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(0, 3, 1, 2).reshape(8, 1, 1, 2, 20)
+    filled = np.pad(filled, [(0, 0)] * 4 + [(0, 12)], constant_values=99)  # places that are no windows
+    seen = (np.arange(32) < 20).reshape(1, 1, 1, 32)
+    found = fold.normalize(ours, tf.constant(filled), seen, tf.constant([1.0] * 6 + [0.0] * 2))
+    found = np.asarray(found)[:6, 0, 0, :, :20].reshape(6, 2, 5, 4)
+    np.testing.assert_allclose(found.transpose(0, 2, 3, 1), expected, atol=1e-5)
     np.testing.assert_allclose([ours.moving_mean, ours.moving_variance], averages, rtol=1e-5)
 
 
@@ -122,20 +141,11 @@ def test_of_equal_places_the_first_has_the_gradient():
     compare(model, flat)
 
 
-def test_a_picture_is_folded_in_the_same_way_in_an_array_and_in_a_tensor():
-    @tf.function(jit_compile=True, autograph=False)
-    def fold_picture(picture: tf.Tensor) -> tf.Tensor:
-        return fold.fold_picture(tf.transpose(picture, (2, 0, 1)))
-
-    images = pictures(11)
-    for found, image in zip(folded(images, 1), images, strict=True):
-        assert (found == np.asarray(fold_picture(image.astype(np.float32)))).all()
-
-
 def test_pictures_are_folded_where_the_docstring_says():
-    images = pictures(24)
-    found = folded(images, 2).reshape(len(images), 2, 2, 2, 2, 3, 6, 6)  # k, p, r, y, x, c, i, j
-    for p, r, y, x, i, j in np.random.default_rng(0).integers(0, (2, 2, 2, 2, 6, 6), (50, 6)):
-        assert (found[:, p, r, y, x, :, i, j] == images[:, 4 * i + 2 * p + y, 4 * j + 2 * r + x]).all()
-    assert folded(pictures(26), 2).shape == (3, 48, 7, 7)  # 28 pixels
-    assert (folded(pictures(26), 2).reshape(3, 2, 2, 2, 2, 3, 7, 7)[:, 1, :, :, :, :, 6] == 0).all()
+    images = pictures(22)
+    found = folded(images, 2)  # n, P, R, k, places
+    assert found.shape == (3, 4, 4, 3, 48)  # 6 x 6 places, filled up to whole vectors
+    for p, r, i, j in np.random.default_rng(0).integers(0, (4, 4, 6, 6), (50, 4)):
+        inside = 4 * i + p < 22 and 4 * j + r < 22
+        assert (found[:, p, r, :, 6 * i + j] == (images[:, 4 * i + p, 4 * j + r] if inside else 0)).all()
+    assert (found[..., 36:] == 0).all()

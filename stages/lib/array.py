@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib import outputs
-from stages.lib.params import pooled
 
 FOLDER = Path("data/processed")
+LANES = 16  # places of a folded picture that are computed at once
 CHUNK = 28 << 20  # bytes of pictures copied at a time
 
 
@@ -59,30 +59,26 @@ def open_for_writing(path: Path) -> np.memmap:
     return np.lib.format.open_memmap(path, mode="r+")
 
 
-def layout(size: int, depth: int, batch_normalization: bool) -> tuple[int, int]:
-    """How `fold` lays pictures out for a network: its Q, and the height and width of what it gives.
-
-    Two blocks in a row need no rearrangement between them, if nothing looks at what the first gives but
-    the second: batch normalization looks at all of it.
-    """
-    if depth > 1 and not batch_normalization:
-        return 2, pooled(pooled(size)) + 2
-    return 1, pooled(size) + 1  # a window reaches one place further, and so does that of each block more
+def layout(size: int, depth: int) -> tuple[int, int]:
+    """How `fold` lays pictures out for a network of `depth` blocks: its q, and the side of a plane."""
+    return 2 ** (depth - 1), -(-size // 2**depth)
 
 
 def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
-    """uint8 (n, h, w, c) to (n, 4 q q c, side, side), the layout that stages.lib.fold trains on.
+    """uint8 (n, h, w, c) to (n, 2q, 2q, c, places), the layout that stages.lib.convolution computes with.
 
-    Place (i, j) of channel [p, r, y, x, k] is channel k of pixel (2qi + 2p + y, 2qj + 2r + x). Pixels beyond
-    2 q side are dropped, missing ones are 0; both are such that no pooling window looks at them.
+    [P, R, k, i * side + j] is channel k of pixel (2qi + P, 2qj + R); missing pixels are 0, and so are the places that
+    fill a plane up to whole vectors.
     """
     n, height, width, channels = images.shape
     length = 2 * q * side
-    pixels = images[:, :length, :length]
-    if min(height, width) < length:
-        pixels = np.pad(pixels, ((0, 0), (0, max(0, length - height)), (0, max(0, length - width)), (0, 0)))
-    pixels = pixels.reshape(n, side, q, 2, side, q, 2, channels)
-    return pixels.transpose(0, 2, 5, 3, 6, 7, 1, 4).reshape(n, 4 * q * q * channels, side, side)
+    places = -(-side * side // LANES) * LANES
+    pixels = np.zeros((n, length, length, channels), np.uint8)
+    pixels[:, :height, :width] = images
+    pixels = pixels.reshape(n, side, 2 * q, side, 2 * q, channels).transpose(0, 2, 4, 5, 1, 3)
+    result = np.zeros((n, 2 * q, 2 * q, channels, places), np.uint8)
+    result[..., : side * side] = pixels.reshape(n, 2 * q, 2 * q, channels, side * side)
+    return result
 
 
 def write_folded(split: str, folder: Path, q: int, side: int) -> None:

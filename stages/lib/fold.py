@@ -1,85 +1,61 @@
-"""The folded convolution: a block of the article's network, computed several times faster, exactly.
+"""The blocks of the article's network on folded pictures, forward and back, exactly as the plain layers do it.
 
-Conv2D(3x3, valid) - activation - MaxPooling2D(2x2) has few channels (3 in, 6 out), which fill no vector
-of the processor. The same numbers come from a wider product: a pooling window sees 4x4 pixels, and on
-them four shifted 3x3 kernels. Those, each padded to 4x4, are the columns of one matrix with 16C rows
-and 4F columns; the 4x4 windows, which lie 2 pixels apart, are the columns of another. Their product
-holds all four convolutions of every window, and pooling is the maximum of four groups of its rows.
-For an activation that never falls the maximum may come first, which leaves a quarter of the
-activations. The matrix is made of the plain layer's kernel inside the step, so gradients arrive there,
-and the weights stay those of the plain network.
+Conv2D(3x3, valid) - activation - MaxPooling2D(2x2) equals a 2x2 convolution of a picture whose pixels are
+folded into four times the channels: a pooling window's four convolutions are then channels of one place,
+and pooling is their maximum. stages.lib.convolution computes them in that form, a picture at a time, and
+for an activation that never falls the maximum comes first, which leaves a quarter of the activations.
+Kernels and biases are those of the plain layers, and gradients arrive at them.
 
-A picture is folded as array.fold does it: (Q, Q, 4C, h, w) holds pixel (2Qi + 2p + y, 2Qj + 2r + x) at
-[p, r, (y, x, c), i, j]. With Q = 1 the 4x4 windows are four slices, one place apart. With Q = 2 there
-are four interleaved sets of windows, and what a block gives of them, (2, 2, F, h, w), is already the
-folded input of the next block. So nothing is rearranged between two blocks, and every copy is of one long
-run: a shift by a place is an offset in memory. At the right and lower edge such a shift reads pixels
-of the next row or channel; the places that see them, the last row and column, mean nothing. They are
-cut off after the last block, and their gradient is 0.
-
-All blocks, up to a batch normalization, are computed for one picture before the next one, so that
-windows and products stay in the processor's cache, where a product is up to 1.8 times as fast
-(bench/products.py); for the gradient they are computed once more, because to keep them would take as long.
+What a block gives is already the folded input of the next one, so nothing is rearranged between two blocks.
+What the machine code does not know, every activation but relu, and batch normalization, is done between them by
+TensorFlow, for a whole batch.
 
 The idea of trading a strided window for channels is that of space-to-depth for the first layer of
 ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018, arXiv:1811.06992).
 """
 
-import importlib
+import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+import numpy as np
+
+from stages.lib import array, convolution
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
-
-# No public name leads to XLA's barrier: what it holds is computed once and kept in memory, and not computed
-# anew, element by element, for each of its readers. runtime.py lets it hold until XLA has done its fusing.
-optimization_barrier = importlib.import_module("tensorflow.compiler.tf2xla.python.xla").optimization_barrier
 
 # Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
 RISING = {
     *("celu", "elu", "exponential", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear", "log_sigmoid"),
     *("relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh"),
 }
-SHIFTS = [(y, x) for y in (0, 1) for x in (0, 1)]  # a 2x2 window in the order in which pooling looks at it
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block's folded kernel, (16C, 4F), its bias, (F,), its activation, and the side of what it gives."""
+    """The plain layers of a block, and the side of what they give."""
 
-    matrix: tf.Tensor
-    bias: tf.Tensor
-    activation: Callable[[tf.Tensor], tf.Tensor]
+    convolution: keras.layers.Conv2D
+    activation: keras.layers.Activation
     side: int
+    normalization: keras.layers.BatchNormalization | None
 
 
-def forward(
-    model: keras.Model, pictures: tf.Tensor, weights: tf.Tensor | None = None, seed: tf.Tensor | None = None
-) -> tf.Tensor:
-    """What the plain `model` of network.build gives for the same pictures.
-
-    pictures: uint8 (n, 4 Q * Q C, h, w), as array.fold lays them out for array.layout. Returns float32
-    (n, outputs). Call it inside tf.function(jit_compile=True): it is made for XLA.
-    In training, weights: float32 (n,), 0 for a picture that only fills up the batch, which batch
-    normalization leaves out; seed: int32 (2,), from which dropout draws.
-    """
+def split(model: keras.Model) -> tuple[float, list[Block], list[keras.layers.Layer]]:
+    """A network of network.build: what its pixels are scaled by, its blocks, and the layers that come after them."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    scaled = layers.pop(0) if isinstance(layers[0], keras.layers.Rescaling) else tf.identity
-    x = pictures
+    scale, layers, blocks = layers[0].scale, layers[1:], []
     while isinstance(layers[0], keras.layers.Conv2D):
-        blocks = []
-        while isinstance(layers[0], keras.layers.Conv2D):
-            convolution, activation, pooling = layers[:3]
-            layers = layers[3:]
-            matrix, bias = fold_kernel(convolution.kernel), tf.convert_to_tensor(convolution.bias)
-            blocks.append(Block(matrix, bias, activation.activation, pooling.output.shape[1]))
-        x = one_by_one(x, blocks, scaled)
-        scaled = tf.identity
-        if isinstance(layers[0], keras.layers.BatchNormalization):
-            x = normalize(layers.pop(0), x, weights)
-    x = tf.transpose(x, (0, 2, 3, 1))
+        (convolution, activation, pooling), layers = layers[:3], layers[3:]
+        normalization = layers.pop(0) if isinstance(layers[0], keras.layers.BatchNormalization) else None
+        blocks.append(Block(convolution, activation, pooling.output.shape[1], normalization))
+    return scale, blocks, layers
+
+
+def rest(layers: list[keras.layers.Layer], x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    """What the layers after the blocks make of (n, side, side, F). seed: int32 (2,), for dropout, in training."""
     for number, layer in enumerate(layers):
         if isinstance(layer, keras.layers.Dropout):
             x = x if seed is None else drop(x, layer.rate, seed + number)
@@ -88,173 +64,314 @@ def forward(
     return x
 
 
-def one_by_one(pictures: tf.Tensor, blocks: list[Block], scaled: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """What `blocks` make of each picture, first `scaled`: (n, ...), folded or not, to (n, F, side, side)."""
-    n, *shape = pictures.shape
-    last = blocks[-1]
-    numbers = [number for block in blocks for number in (block.matrix, block.bias)]
-
-    def of_one(picture: tf.Tensor, numbers: Sequence[tf.Tensor]) -> tf.Tensor:
-        x = _kept(scaled(tf.cast(picture, tf.float32)))
-        for block, matrix, bias in zip(blocks, numbers[::2], numbers[1::2], strict=True):
-            x = _block(x, replace(block, matrix=matrix, bias=bias))
-        return x
-
-    @tf.custom_gradient
-    def of_all(pictures: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
-        def ahead(i: tf.Tensor, results: tf.TensorArray) -> tuple:
-            return i + 1, results.write(i, of_one(pictures[i], numbers))
-
-        def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            def back(i: tf.Tensor, sums: list[tf.Tensor], gradients: tf.TensorArray) -> tuple:
-                picture = pictures[i]
-                with tf.GradientTape() as tape:
-                    tape.watch([*numbers, picture] if picture.dtype.is_floating else numbers)
-                    result = of_one(picture, numbers)
-                of_picture, *of_numbers = tape.gradient(result, [picture, *numbers], upstream[i])
-                if of_picture is not None:
-                    gradients = gradients.write(i, of_picture)
-                return i + 1, [a + b for a, b in zip(sums, of_numbers, strict=True)], gradients
-
-            start = 0, [tf.zeros(each.shape) for each in numbers], tf.TensorArray(tf.float32, n, element_shape=shape)
-            _, sums, gradients = tf.while_loop(lambda i, *_: i < n, back, start)
-            return [gradients.stack() if pictures.dtype.is_floating else None, *sums]
-
-        results = tf.TensorArray(tf.float32, n, element_shape=(last.bias.shape[0], last.side, last.side))
-        return tf.while_loop(lambda i, _: i < n, ahead, (0, results))[1].stack(), gradient
-
-    return of_all(pictures, *numbers)
-
-
-def _block(x: tf.Tensor, block: Block) -> tf.Tensor:
-    """One block of one picture: (Q, Q, 4C, h, w), its first three axes in one, or (C, H, W), which is folded first.
-
-    Returns with Q = 2 (4F, h, w), folded for the next block, else (F, side, side).
-    """
-    channels, filters = block.matrix.shape[0] // 4, block.bias.shape[0]
-    if x.shape[0] < channels:
-        x = fold_picture(x)
-    height, width = x.shape[1:]
-    q = math.isqrt(x.shape[0] // channels)
-
-    def pooled(windows: tf.Tensor) -> tf.Tensor:
-        groups = tf.reshape(_product(block.matrix, windows), (4, filters, height * width))
-        if block.activation.__name__ in RISING:
-            return block.activation(_first_largest(groups) + block.bias[:, None])
-        # Some activations (softmax) look at all channels of a place: they have to come last.
-        y = block.activation(tf.transpose(groups, (0, 2, 1)) + block.bias)
-        return _first_largest(tf.transpose(y, (0, 2, 1)))
-
-    sets = [pooled(windows) for windows in _windows(tf.reshape(x, (q, q, channels, height, width)))]
-    x = tf.reshape(tf.concat(sets, 0), (q * q * filters, height, width))
-    return _kept(x if q == 2 else x[:, : block.side, : block.side])
-
-
-def normalize(layer: keras.layers.BatchNormalization, x: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
-    """Batch normalization of (n, F, h, w) over all but F; in training, with `weights`, the averages move."""
-
-    def by_filter(values: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(values, (-1, 1, 1))
-
-    if weights is None:
-        mean, variance = layer.moving_mean, layer.moving_variance
-    else:
-        share = weights[:, None, None, None] / (tf.reduce_sum(weights) * x.shape[2] * x.shape[3])
-        mean = tf.reduce_sum(x * share, (0, 2, 3))
-        variance = tf.reduce_sum((x - by_filter(mean)) ** 2 * share, (0, 2, 3))
-        for average, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            average.assign(average * layer.momentum + now * (1 - layer.momentum))
-    scale = layer.gamma * tf.math.rsqrt(variance + layer.epsilon)
-    return (x - by_filter(mean)) * by_filter(scale) + by_filter(layer.beta)
-
-
 def drop(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     """Dropout: each number is 0 with probability `rate`, else divided by 1 - rate. seed: int32 (2,)."""
     kept = tf.random.stateless_uniform(x.shape, seed) >= rate
     return tf.where(kept, x / (1 - rate), 0.0)
 
 
-def fold_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """(3, 3, C, F) to (16C, 4F): rows in the order of `_windows`, columns by shift, then filter."""
-    channels, filters = kernel.shape[2:]
-    shifted = [tf.pad(kernel, ((y, 1 - y), (x, 1 - x), (0, 0), (0, 0))) for y, x in SHIFTS]
-    kernels = tf.reshape(tf.stack(shifted, axis=3), (2, 2, 2, 2, channels, 4, filters))
-    # A pixel of the 4x4 window is pixel (y, x) of the folded pixel (Y, X): rows Y, y, X, x become Y, X, y, x.
-    return tf.reshape(tf.transpose(kernels, (0, 2, 1, 3, 4, 5, 6)), (16 * channels, 4 * filters))
+class Folded:
+    """A block for batches of up to `count` pictures: its machine code, what that reads and writes, and what follows it.
+
+    taken, result: what the block takes and gives; given: what the machine code gives, the same where nothing has to
+    follow. of_taken, of_result, of_given: their gradients; gradients: those of kernel and bias, a row a picture.
+    variables: kernel, bias, and the kernel as the gradient of `taken` needs it, flipped.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        shape: convolution.Shape,
+        variables: list[np.ndarray],
+        gradients: np.ndarray,
+        before: "Folded | None",
+    ):
+        self.block, self.shape, self.variables, self.gradients = block, shape, variables, gradients
+        self.code = convolution.Convolution(shape)
+        self.identity = shape.rectified or block.activation.activation.__name__ == "linear"
+        self.followed = not self.identity or block.normalization is not None
+        count = len(gradients)
+        self.given = _array((count, shape.given), shape.beyond)
+        self.choice = _array((count, shape.given), kind=np.uint8)
+        self.result = _array((count, shape.windows), shape.beyond) if self.followed else self.given
+        self.of_result = _array((count, shape.windows), shape.beyond)
+        self.of_given = self.of_result if shape.pooled else _array((count, shape.given), shape.beyond)
+        self.taken = before.result if before else _array((count, shape.taken), kind=np.uint8)
+        self.of_taken = before.of_result if before else None
+        self.seen = _seen(shape)
+        if self.followed:
+            given, of_result, weights = (count, shape.given), (count, shape.windows), (count,)
+            self._in_training = compiled(self._follow, given, weights)
+            self._in_use = compiled(functools.partial(self._follow, weights=None), given)
+            self._back = compiled(self._follow_back, given, weights, of_result)
+
+    def forward(self, some: slice, scratch: int) -> Callable[[], None]:
+        """What computes `given` from `taken`, for some of the pictures."""
+        arrays = (self.taken[some], *self.variables[:2], self.given[some], self.choice[some])
+        return functools.partial(self.code.forward, some.stop - some.start, *map(_at, arrays), scratch)
+
+    def backward(self, some: slice, scratch: int) -> Callable[[], None]:
+        """What computes `gradients` and `of_taken` from `of_given`, for some of the pictures."""
+        arrays = (self.given[some], self.choice[some], self.of_given[some], self.gradients[some])
+        return functools.partial(
+            self.code.backward,
+            *(some.stop - some.start, self.gradients.strides[0] // self.gradients.itemsize),
+            *map(_at, (self.taken[some], self.variables[2], *arrays)),
+            *(0 if self.of_taken is None else _at(self.of_taken[some]), scratch),
+        )
+
+    def follow(self, weights: np.ndarray | None) -> None:
+        """`given` to `result`; in training with `weights`, as `normalize` takes them."""
+        given = tf.constant(self.given)
+        result = self._in_use(given) if weights is None else self._in_training(given, tf.constant(weights))
+        self.result[:] = _numbers(result).reshape(self.result.shape)
+
+    def follow_back(self, n: int, weights: np.ndarray) -> list[tf.Tensor]:
+        """`of_result` to `of_given`; returns the gradients of the normalization."""
+        self.of_result[n:] = 0  # pictures that only fill up the batch
+        gradient, *others = self._back(*map(tf.constant, (self.given, weights, self.of_result)))
+        self.of_given[:] = _numbers(gradient).reshape(self.of_given.shape)
+        return others
+
+    def _follow(self, given: tf.Tensor, weights: tf.Tensor | None, moving: bool = True) -> tf.Tensor:
+        """What is left of the block, (count, q, q, F, places)."""
+        q, places, filters = self.shape.q, self.shape.places, self.shape.filters
+        n = given.shape[0]
+        if self.shape.pooled:
+            x = given if self.identity else self.block.activation(given)
+        else:
+            # Some activations (softmax) look at all channels of a place: they have to be last.
+            x = tf.transpose(tf.reshape(given, (n, 2 * q, 2 * q, filters, places)), (0, 1, 2, 4, 3))
+            x = tf.reshape(self.block.activation(x), (n, q, 2, q, 2, places, filters))
+            x = first_largest(tf.reshape(tf.transpose(x, (2, 4, 0, 1, 3, 6, 5)), (4, n, q, q, filters, places)))
+        x = tf.reshape(x, (n, q, q, filters, places))
+        if self.block.normalization:
+            x = normalize(self.block.normalization, x, self.seen, weights, moving)
+        return tf.where(self.seen, x, 0.0)
+
+    def _follow_back(self, given: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
+        variables = self.block.normalization.trainable_variables if self.block.normalization else []
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            x = self._follow(given, weights, moving=False)
+        return tape.gradient(x, [given, *variables], tf.reshape(upstream, x.shape))
 
 
-def fold_picture(picture: tf.Tensor) -> tf.Tensor:
-    """(C, H, W) to (4C, H/2, W/2): a last odd row or column is dropped, as pooling drops it."""
-    channels, height, width = picture.shape
-    height, width = height // 2, width // 2
-    x = tf.reshape(picture[:, : 2 * height, : 2 * width], (channels, height, 2, width, 2))
-    return _kept(tf.reshape(tf.transpose(x, (2, 4, 0, 1, 3)), (4 * channels, height, width)))
+def _seen(shape: convolution.Shape) -> np.ndarray:
+    """Which of the places of (q, q, 1, places) are windows, of which there are side x side."""
+    places = np.arange(shape.places)
+    sets = np.arange(shape.q)[:, None]
+    rows, columns = (shape.q * each + sets < shape.side for each in (places // shape.width, places % shape.width))
+    return (rows[:, None] & columns[None] & (places < shape.height * shape.width))[:, :, None]
+
+
+def normalize(
+    layer: keras.layers.BatchNormalization,
+    x: tf.Tensor,
+    seen: np.ndarray,
+    weights: tf.Tensor | None,
+    moving: bool = True,
+) -> tf.Tensor:
+    """Batch normalization of (n, q, q, F, places) over all but F, where `seen`.
+
+    weights: float32 (n,), in training, 0 for a picture that only fills up the batch; the averages move, if `moving`.
+    """
+
+    def by_filter(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(values, (-1, 1))
+
+    if weights is None:
+        mean, variance = layer.moving_mean, layer.moving_variance
+    else:
+        share = weights[:, None, None, None, None] * seen.astype(np.float32) / (tf.reduce_sum(weights) * seen.sum())
+        mean = tf.reduce_sum(x * share, (0, 1, 2, 4))
+        variance = tf.reduce_sum((x - by_filter(mean)) ** 2 * share, (0, 1, 2, 4))
+        for average, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)) if moving else ():
+            average.assign(average * layer.momentum + now * (1 - layer.momentum))
+    scale = layer.gamma * tf.math.rsqrt(variance + layer.epsilon)
+    return (x - by_filter(mean)) * by_filter(scale) + by_filter(layer.beta)
 
 
 @tf.custom_gradient
-def _product(matrix: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
-    """(16C, 4F) transposed, times (16C, m): XLA's product is twice as fast if its first factor lies row by row."""
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.matmul(windows, upstream, transpose_b=True), tf.matmul(matrix, upstream)
-
-    return tf.matmul(_kept(tf.transpose(matrix)), windows), gradient
-
-
-@tf.custom_gradient
-def _windows(folded: tf.Tensor) -> list[tf.Tensor]:
-    """Every 4x4 window as a column: (Q, Q, 4C, h, w) to Q * Q sets of (16C, h * w)."""
-    q, _, channels, height, width = folded.shape
-    sets = [(y, x) for y in range(q) for x in range(q)]
-    length = channels * height * width
-
-    def source(window: tuple[int, int], shift: tuple[int, int]) -> tuple[int, int]:
-        """Which set of pixels the `shift` of a set of windows looks at, and how many places further on."""
-        (y_over, y), (x_over, x) = (divmod(a + b, q) for a, b in zip(window, shift, strict=True))
-        return y * q + x, y_over * width + x_over
-
-    sources = [[source(window, shift) for shift in SHIFTS] for window in sets]
-    flat = tf.reshape(folded, [-1])
-    beyond = tf.zeros(width + 1)  # the last places look further than the last pixel
-
-    def windows(of_set: list[tuple[int, int]]) -> tf.Tensor:
-        parts = []
-        for number, places in of_set:
-            start = number * length + places
-            parts += [flat[start : start + length], beyond[: max(0, start + length - q * q * length)]]
-        return tf.reshape(tf.concat(parts, 0), (4 * channels, height * width))
-
-    def gradient(*upstream: tf.Tensor) -> tf.Tensor:
-        # The other way; what is shifted in from the neighbouring row has gradient 0, as the last column has.
-        sums = [0.0] * (q * q)
-        for of_set, grad in zip(sources, upstream, strict=True):
-            flat = tf.reshape(grad, [-1])
-            for part, (number, places) in enumerate(of_set):
-                sums[number] += flat[part * length - places : (part + 1) * length - places]
-        return tf.reshape(tf.concat(sums, 0), folded.shape)
-
-    return [optimization_barrier(windows(of_set))[0] for of_set in sources], gradient
-
-
-@tf.custom_gradient
-def _first_largest(groups: tf.Tensor) -> tf.Tensor:
-    """The maximum over the four groups of (4, F, m). Of equals the first has the gradient, as in pooling."""
-    a, b, c, d = tf.unstack(groups)
-    largest = tf.maximum(tf.maximum(a, b), tf.maximum(c, d))
+def first_largest(groups: tf.Tensor) -> tf.Tensor:
+    """The maximum over the four groups of (4, ...). Of equals the first has the gradient, as in pooling."""
+    largest = tf.reduce_max(groups, 0)
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        nothing = tf.zeros_like(upstream)
         parts = []
-        for group in (a, b, c):
+        for group in tf.unstack(groups):
             mine = group >= largest
-            parts.append(tf.where(mine, upstream, nothing))
-            upstream = tf.where(mine, nothing, upstream)
-        return optimization_barrier(tf.stack([*parts, upstream]))[0]
+            parts.append(tf.where(mine, upstream, 0.0))
+            upstream = tf.where(mine, 0.0, upstream)
+        return tf.stack(parts)
 
     return largest, gradient
 
 
-@tf.custom_gradient
-def _kept(x: tf.Tensor) -> tf.Tensor:
-    """The same numbers, and the same gradient, each kept in memory as one array."""
-    return optimization_barrier(x)[0], lambda upstream: optimization_barrier(upstream)[0]
+class Threads:
+    """Threads that share a batch's pictures; each has memory of its own to work in."""
+
+    def __init__(self, count: int, numbers: int):
+        self._scratch = [_array((numbers,)) for _ in range(count)]
+        self._pool = ThreadPoolExecutor(count - 1) if count > 1 else None
+
+    def share(self, n: int, calls: Callable[[slice, int], list[Callable]]) -> list[list[Callable]]:
+        """For each thread what `calls`, given some of the n pictures and its memory, says it has to call."""
+        share = -(-n // len(self._scratch))
+        starts = zip(range(0, n, share), self._scratch, strict=False)
+        return [calls(slice(start, min(start + share, n)), _at(scratch)) for start, scratch in starts]
+
+    def run(self, shares: list[list[Callable]]) -> None:
+        """What `share` gave."""
+        others = [self._pool.submit(_call, each) for each in shares[1:]]
+        _call(shares[0])
+        for each in others:
+            each.result()
+
+
+def _call(functions: list[Callable[[], None]]) -> None:
+    for each in functions:
+        each()
+
+
+class Blocks:
+    """The blocks of `model` for batches of up to `count` pictures. How many threads share them changes no bit.
+
+    pictures: uint8 (count, ...), to be filled with what array.fold gives.
+    """
+
+    def __init__(self, model: keras.Model, count: int, threads: int = 1):
+        scale, blocks, self.layers = split(model)
+        q, side = array.layout(model.input_shape[1], len(blocks))
+        shapes = []
+        for block in blocks:
+            *_, channels, filters = block.convolution.kernel.shape
+            name = block.activation.activation.__name__
+            shapes.append(
+                convolution.Shape(
+                    *(q, channels, filters, side, side, block.side),
+                    *(name in RISING, name == "relu", scale),
+                )
+            )
+            q, scale = q // 2, 0.0
+        self._gradients = np.zeros((count, sum(shape.variables for shape in shapes)), np.float32)
+        self._variables = np.zeros(sum(2 * shape.variables - shape.filters for shape in shapes), np.float32)
+        self._folded: list[Folded] = []
+        column = start = 0
+        for block, shape in zip(blocks, shapes, strict=True):
+            columns = self._gradients[:, column : column + shape.variables]
+            column += shape.variables
+            kernel = shape.variables - shape.filters
+            variables = np.split(self._variables[start : start + kernel + shape.variables], [kernel, shape.variables])
+            start += kernel + shape.variables
+            self._folded.append(Folded(block, shape, variables, columns, self._folded[-1] if self._folded else None))
+        # Blocks that nothing parts are computed one after the other for the same pictures.
+        self._chains: list[list[Folded]] = [[]]
+        for each in self._folded:
+            self._chains[-1].append(each)
+            if each.followed:
+                self._chains.append([])
+        self._chains = [chain for chain in self._chains if chain]
+        self.pictures = self._folded[0].taken
+        self._threads = Threads(threads, max(shape.scratch for shape in shapes))
+        self._result = _array((count, blocks[-1].side, blocks[-1].side, filters))
+        self._known: dict[int, tuple[list, list]] = {}
+
+    @property
+    def signature(self) -> tuple:
+        """Of what `backward` returns."""
+        layers = [each.block.normalization for each in self._folded if each.block.normalization]
+        others = [tf.TensorSpec(variable.shape) for layer in layers for variable in layer.trainable_variables]
+        return self._gradients.shape, others
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `forward` returns."""
+        return self._result.shape
+
+    def packed(self) -> tf.Tensor:
+        """The variables as the machine code reads them, for `use`."""
+        parts = []
+        for each in self._folded:
+            kernel, bias = each.block.convolution.kernel, each.block.convolution.bias
+            flipped = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
+            parts += [tf.reshape(part, [-1]) for part in (kernel, bias, flipped)]
+        return tf.concat(parts, 0)
+
+    def use(self, packed: tf.Tensor) -> None:
+        self._variables[:] = _numbers(packed)
+
+    def forward(self, n: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Of the first n of `pictures`, float32 (count, side, side, F).
+
+        weights: as `normalize` takes them, in training.
+        """
+        for chain, shares in zip(self._chains, self._calls(n)[0], strict=True):
+            self._threads.run(shares)
+            if chain[-1].followed:
+                chain[-1].follow(weights)
+        last = self._folded[-1]
+        last.code.unfold(n, _at(last.result), _at(self._result))
+        return self._result
+
+    def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """After `forward`, from the gradient of what it gave, what `gradients` takes."""
+        last, others = self._folded[-1], []
+        last.code.refold(n, _at(last.of_result), _at(_numbers(upstream)))
+        for chain, shares in reversed(list(zip(self._chains, self._calls(n)[1], strict=True))):
+            if chain[-1].followed:
+                others = chain[-1].follow_back(n, weights) + others
+            self._threads.run(shares)
+        self._gradients[n:] = 0
+        return tf.constant(self._gradients), others
+
+    def _calls(self, n: int) -> tuple[list, list]:
+        """What is to be called for n pictures, forward and backward, for each chain."""
+        if n not in self._known:
+            ahead = [
+                self._threads.share(n, lambda *mine, chain=chain: [each.forward(*mine) for each in chain])
+                for chain in self._chains
+            ]
+            back = [
+                self._threads.share(n, lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
+                for chain in self._chains
+            ]
+            self._known[n] = ahead, back
+        return self._known[n]
+
+    def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tuple[tf.Tensor, tf.Variable]]:
+        """Each trainable variable's, with the variable, from what `backward` gave."""
+        sums, others, start, result = tf.reduce_sum(of_pictures, 0), list(others), 0, []
+        for each in self._folded:
+            for variable in each.block.convolution.trainable_variables:
+                size = math.prod(variable.shape)
+                result.append((tf.reshape(sums[start : start + size], variable.shape), variable))
+                start += size
+            if each.block.normalization:
+                result += [(others.pop(0), variable) for variable in each.block.normalization.trainable_variables]
+        return result
+
+
+def _array(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) -> np.ndarray:
+    """Zeros, at an address for vectors, with `beyond` more before and after them."""
+    size, count = np.dtype(kind).itemsize, math.prod(shape)
+    whole = np.zeros((count + 2 * beyond) * size + 64, np.uint8)
+    start = beyond * size + -(whole.ctypes.data + beyond * size) % 64
+    return whole[start : start + count * size].view(kind).reshape(shape)
+
+
+def _at(numbers: np.ndarray) -> int:
+    """The address of the first number."""
+    return numbers.ctypes.data
+
+
+def _numbers(tensor: tf.Tensor) -> np.ndarray:
+    """The same memory, not to be written to."""
+    return np.asarray(memoryview(tensor))
+
+
+def compiled(function: Callable, *signature: Sequence[int] | tf.TensorSpec | list) -> Callable:
+    """`function` as an XLA computation; signature: each argument's shape, where it is of float32."""
+    specs = [each if isinstance(each, (list, tf.TensorSpec)) else tf.TensorSpec(each) for each in signature]
+    # Nothing here is Python for AutoGraph to rewrite. A concrete function is called in a third of the time.
+    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)

@@ -88,10 +88,9 @@ def n_classes(model: keras.Model) -> int:
     return max(model.output_shape[-1], 2)
 
 
-def blocks(model: keras.Model) -> tuple[int, bool]:
-    """How many blocks of convolution and pooling it has, and whether they end with batch normalization."""
-    kinds = [type(layer) for layer in model.layers]
-    return kinds.count(keras.layers.Conv2D), keras.layers.BatchNormalization in kinds
+def depth(model: keras.Model) -> int:
+    """How many blocks of convolution and pooling it has."""
+    return sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
 
 
 def deviation(model: keras.Model) -> float:

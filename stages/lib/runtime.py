@@ -4,12 +4,9 @@ Import this module before numpy and TensorFlow: the environment variables below 
 libraries load. Processes that are started later (stages.lib.workers) inherit them.
 
 Why they are needed, measured on TensorFlow 2.21: the bits of a trained model change with the number of
-threads and with the instruction set of compiled code, so both are fixed, whatever the machine has. What
-is left are the libraries of matrix products, which sum in the order that suits a processor's caches and
+TensorFlow's threads and with the instruction set of the code that it compiles, so both are fixed, whatever the machine
+has. What is left are its libraries of matrix products, which sum in the order that suits a processor's caches and
 instructions: processors of the same kind give the same bits, others may differ in the last ones.
-
-A training is one thread, because pictures are computed one by one (stages.lib.fold); trainings side by
-side use the other cores. Code compiled for AVX2 is also a fifth faster there than for AVX-512.
 """
 
 import argparse
@@ -28,7 +25,7 @@ THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
-# A barrier holds until XLA has done its fusing (stages.lib.fold).
+# A barrier holds until XLA has laid out its memory (stages.lib.trainer).
 XLA = "--xla_disable_hlo_passes=cse_barrier_expander"
 AVX2 = {
     "XLA_FLAGS": f"{XLA} --xla_cpu_max_isa=AVX2",

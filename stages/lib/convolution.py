@@ -1,0 +1,496 @@
+"""Machine code for a block's convolution, its maxima and its gradients, made by LLVM for the shapes at hand.
+
+The layers of libraries fill a processor's vectors with channels, of which the article's network has 3 and
+6. Here a vector is 16 neighbouring pooling windows, and a picture is folded (stages.lib.array.fold): the pixels of
+a window lie in planes of their own, so that the same pixel of 16 windows is one load. From 4x4 pixels a
+window's four convolutions are summed in registers, and only the largest is written.
+
+Every sum has an order of its own that does not depend on the processor: along channels and kernel for an output,
+and for a kernel's gradient in 16 sums, side by side, that are added as a tree. Where a processor's vectors are shorter,
+LLVM takes several for one. So the bits are the same wherever there is a fused multiply-add.
+
+Layouts, all float32 unless said otherwise, with `places` a multiple of 16, at least height * width:
+a folded array is (2q, 2q, C, places), and [P, R, c, i * width + j] is channel c of pixel (2qi + P, 2qj + R).
+Of what a block gives, (q, q, F, places), the first two axes are such planes again: it is folded for the next block.
+A window that begins in the last planes goes on in the first ones, a place further: an offset in memory. So the last
+row and column of the last planes are no windows. They hold numbers without meaning, and their gradient has to be 0.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from llvmlite import binding, ir
+
+from stages.lib.array import LANES
+
+BYTE, I64, FLOAT, POINTER = ir.IntType(8), ir.IntType(64), ir.FloatType(), ir.PointerType()
+VECTOR, BYTES = ir.VectorType(FLOAT, LANES), ir.VectorType(BYTE, LANES)
+ZERO = ir.Constant(VECTOR, [0.0] * LANES)
+WINDOW = [(u, t) for u in range(4) for t in range(4)]  # the pixels that a pooling window's convolutions see
+POOL = [(a, b) for a in (0, 1) for b in (0, 1)]  # its convolutions, in the order in which pooling looks at them
+TAPS = 9  # of a kernel
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of a block: its picture is 2q x 2q planes of `channels`, each height x width; q is a power of 2."""
+
+    q: int
+    channels: int
+    filters: int
+    height: int
+    width: int
+    side: int  # of what it gives: side x side windows
+    pooled: bool = True  # what comes out is the largest of four convolutions; else all, a folded array of `filters`
+    rectified: bool = False  # and not less than 0
+    scale: float = 0.0  # of a picture that comes in as bytes; 0 for float32
+
+    @property
+    def places(self) -> int:
+        return -(-self.height * self.width // LANES) * LANES
+
+    @property
+    def beyond(self) -> int:
+        """How many numbers before and after an array are read as well, and have to be finite."""
+        return self.width + 1 + LANES
+
+    @property
+    def taken(self) -> int:
+        """Numbers of a picture that comes in."""
+        return 4 * self.q**2 * self.channels * self.places
+
+    @property
+    def convolved(self) -> int:
+        """Numbers of a picture's convolutions, four a window."""
+        return 4 * self.q**2 * self.filters * self.places
+
+    @property
+    def windows(self) -> int:
+        """Numbers of a picture that the block gives."""
+        return self.convolved // 4
+
+    @property
+    def given(self) -> int:
+        """Numbers of a picture that come out here."""
+        return self.windows if self.pooled else self.convolved
+
+    @property
+    def kernel(self) -> int:
+        return TAPS * self.channels * self.filters
+
+    @property
+    def variables(self) -> int:
+        """Numbers of kernel and bias."""
+        return self.kernel + self.filters
+
+    @property
+    def scratch(self) -> int:
+        """Numbers that the machine code works in: the gradients of a picture's convolutions, and it as float32."""
+        return self.convolved + self.taken + 3 * self.beyond
+
+
+class Convolution:
+    """The machine code for one shape, as functions that take addresses and let go of Python's lock.
+
+    forward(n, pictures, kernel, bias, given, choice, scratch): of n pictures what comes out, and which of the four
+    convolutions was the largest, a byte each; kernel (3, 3, channels, filters), bias (filters,).
+    backward(n, apart, pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch): from the
+    gradient of `given` that of kernel and bias, for each picture, `apart` numbers apart, and, unless they are bytes, of
+    the pictures; flipped: the kernel, both ways, as (3, 3, filters, channels).
+    unfold(n, folded, plain), refold(n, folded, plain): for q = 1, the windows as (side, side, filters), and back.
+    scratch: Shape.scratch numbers, of which the first Shape.beyond are 0.
+    """
+
+    def __init__(self, shape: Shape, features: dict[str, bool] | None = None):
+        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        features = binding.get_host_cpu_features() | (features or {})
+        # As many filters as the registers hold sums of, so that a pixel is loaded once for them.
+        at_once = 2 if features.get("avx512f") else 1
+        module = ir.Module("convolution")
+        _forward(module, shape, at_once)
+        _backward(module, shape, at_once)
+        _order(module, shape, "unfold", lambda folded, plain: (folded, plain))
+        _order(module, shape, "refold", lambda folded, plain: (plain, folded))
+        machine = binding.Target.from_default_triple().create_target_machine(
+            cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
+        )
+        parsed = binding.parse_assembly(str(module))
+        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
+        passes.getModulePassManager().run(parsed, passes)
+        self._engine = binding.create_mcjit_compiler(parsed, machine)  # the code lives as long as it does
+        self._engine.finalize_object()
+        self.forward = self._function("forward", 1, 6)
+        self.backward = self._function("backward", 2, 8)
+        self.unfold, self.refold = (self._function(name, 1, 2) for name in ("unfold", "refold"))
+
+    def _function(self, name: str, numbers: int, pointers: int) -> Callable[..., None]:
+        arguments = [ctypes.c_int64] * numbers + [ctypes.c_void_p] * pointers
+        return ctypes.CFUNCTYPE(None, *arguments)(self._engine.get_function_address(name))
+
+
+class Code:
+    """A function in the making: LLVM's builder, with loops, and offsets into arrays of numbers."""
+
+    def __init__(self, module: ir.Module, name: str, arguments: Sequence[ir.Type]):
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+        for argument in function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        fma = f"llvm.fma.v{LANES}f32"
+        self._fma = module.globals.get(fma) or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), fma)
+        self.arguments = function.args
+        self.build = ir.IRBuilder(function.append_basic_block())
+
+    def loop(self, count: int | ir.Value, body: Callable, carried: Sequence[ir.Value] = ()) -> list[ir.Value]:
+        """carried = body(i, *carried) for each i from 0; `count` is at least 1."""
+        build = self.build
+        before, start = build.block, build.append_basic_block()
+        build.branch(start)
+        build.position_at_end(start)
+        i = build.phi(I64)
+        i.add_incoming(I64(0), before)
+        values = [build.phi(each.type) for each in carried]
+        results = list(body(i, *values) or ())
+        following = build.add(i, I64(1))
+        i.add_incoming(following, build.block)
+        for value, first, result in zip(values, carried, results, strict=True):
+            value.add_incoming(first, before)
+            value.add_incoming(result, build.block)
+        end = build.append_basic_block()
+        count = count if isinstance(count, ir.Value) else I64(count)
+        build.cbranch(build.icmp_unsigned("<", following, count), start, end)
+        build.position_at_end(end)
+        return results
+
+    def some(self, count: int, at_once: int, body: Callable[[ir.Value, int], None]) -> None:
+        """body(first, many) until `count` are done, `at_once` of them and then the rest."""
+        whole = count // at_once
+        if whole:
+            self.loop(whole, lambda i: body(self.times(i, at_once), at_once))
+        if count % at_once:
+            body(I64(whole * at_once), count % at_once)
+
+    def sum(self, *terms: ir.Value | int) -> ir.Value:
+        total = I64(sum(term for term in terms if isinstance(term, int)))
+        for term in terms:
+            if isinstance(term, ir.Value):
+                total = self.build.add(total, term)
+        return total
+
+    def times(self, value: ir.Value, factor: int) -> ir.Value:
+        return self.build.mul(value, I64(factor))
+
+    def at(self, pointer: ir.Value, *offsets: ir.Value | int, kind: ir.Type = FLOAT) -> ir.Value:
+        return self.build.gep(pointer, [self.sum(*offsets)], source_etype=kind)
+
+    def load(self, pointer: ir.Value, *offsets: ir.Value | int, kind: ir.Type = VECTOR) -> ir.Value:
+        align = 1 if kind is BYTES else 4
+        return self.build.load(self.at(pointer, *offsets, kind=BYTE if kind is BYTES else FLOAT), typ=kind, align=align)
+
+    def store(self, value: ir.Value, pointer: ir.Value, *offsets: ir.Value | int) -> None:
+        kind, align = (BYTE, 1) if value.type == BYTES else (FLOAT, 4)
+        self.build.store(value, self.at(pointer, *offsets, kind=kind), align=align)
+
+    def everywhere(self, number: ir.Value) -> ir.Value:
+        """A vector of one number."""
+        undefined = ir.Constant(VECTOR, ir.Undefined)
+        one = self.build.insert_element(undefined, number, I64(0))
+        return self.build.shuffle_vector(one, undefined, _lanes([0] * LANES))
+
+    def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, rounded once."""
+        return self.build.call(self._fma, [a, b, c])
+
+    def total(self, vector: ir.Value) -> ir.Value:
+        """The sum of a vector's numbers, as a tree."""
+        half = LANES // 2
+        while half:
+            other = self.build.shuffle_vector(vector, vector, _lanes([(i + half) % LANES for i in range(LANES)]))
+            vector = self.build.fadd(vector, other)
+            half //= 2
+        return self.build.extract_element(vector, I64(0))
+
+
+def _lanes(numbers: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), numbers)
+
+
+def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:
+    code = Code(module, "forward", [I64, *[POINTER] * 6])
+    n, pictures, kernel, bias, given, choice, scratch = code.arguments
+
+    def of_picture(i: ir.Value) -> None:
+        source = _as_float(code, shape, pictures, i, scratch)
+        start = code.times(i, shape.given)
+
+        def largest(p: ir.Value, r: ir.Value, places: ir.Value, f: ir.Value, sums: list[ir.Value]) -> None:
+            best, which = sums[0], ir.Constant(BYTES, [0] * LANES)
+            for k in (1, 2, 3):
+                larger = code.build.fcmp_ordered(">", sums[k], best)
+                best = code.build.select(larger, sums[k], best)
+                which = code.build.select(larger, ir.Constant(BYTES, [k] * LANES), which)
+            best = code.build.fadd(best, code.everywhere(code.load(bias, f, kind=FLOAT)))
+            if shape.rectified:  # what is not a number stays so
+                best = code.build.select(code.build.fcmp_ordered("<", best, ZERO), ZERO, best)
+            offset = _window(code, shape, p, r, f, places)
+            code.store(best, given, start, offset)
+            code.store(which, choice, start, offset)
+
+        def all_four(p: ir.Value, r: ir.Value, places: ir.Value, f: ir.Value, sums: list[ir.Value]) -> None:
+            number = code.everywhere(code.load(bias, f, kind=FLOAT))
+            offsets = _of_pool(code, shape, shape.filters, p, r, f, places)
+            for offset, each in zip(offsets, sums, strict=True):
+                code.store(code.build.fadd(each, number), given, start, offset)
+
+        channels = shape.channels, shape.filters
+        _convolve(code, shape, source, kernel, channels, 0, at_once, largest if shape.pooled else all_four)
+
+    code.loop(n, of_picture)
+    code.build.ret_void()
+
+
+def _backward(module: ir.Module, shape: Shape, at_once: int) -> None:
+    code = Code(module, "backward", [I64, I64, *[POINTER] * 8])
+    n, apart, pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch = code.arguments
+
+    def of_picture(i: ir.Value) -> None:
+        source = _as_float(code, shape, pictures, i, scratch)
+        start = code.times(i, shape.given)
+        gradient = code.at(of_given, start)
+        if shape.pooled:
+            # Behind numbers that stay 0, whichever block works here: those before the first plane are read as well.
+            arrays = code.at(given, start), code.at(choice, start, kind=BYTE), gradient
+            gradient = code.at(scratch, shape.beyond)
+            _spread(code, shape, *arrays, gradient)
+        variables = code.at(of_variables, code.build.mul(i, apart))
+        _kernel_gradient(code, shape, source, gradient, variables, at_once)
+        _bias_gradient(code, shape, gradient, code.at(variables, shape.kernel))
+        if shape.scale:
+            return
+        start = code.times(i, shape.taken)
+
+        def all_four(p: ir.Value, r: ir.Value, places: ir.Value, c: ir.Value, sums: list[ir.Value]) -> None:
+            for offset, each in zip(_of_pool(code, shape, shape.channels, p, r, c, places), sums, strict=True):
+                code.store(each, of_pictures, start, offset)
+
+        # A pixel's gradient comes from the convolutions that begin up to two pixels before it.
+        _convolve(code, shape, gradient, flipped, (shape.filters, shape.channels), -2, at_once, all_four)
+
+    code.loop(n, of_picture)
+    code.build.ret_void()
+
+
+def _as_float(code: Code, shape: Shape, pictures: ir.Value, i: ir.Value, scratch: ir.Value) -> ir.Value:
+    """Where picture i lies as float32; a picture of bytes is scaled into `scratch` first."""
+    start = code.times(i, shape.taken)
+    if not shape.scale:
+        return code.at(pictures, start)
+    target = code.at(scratch, 2 * shape.beyond + shape.convolved)
+    scale = ir.Constant(VECTOR, [shape.scale] * LANES)
+
+    def of_vector(v: ir.Value) -> None:
+        places = code.times(v, LANES)
+        pixels = code.build.uitofp(code.load(pictures, start, places, kind=BYTES), VECTOR)
+        code.store(code.build.fmul(pixels, scale), target, places)
+
+    code.loop(shape.taken // LANES, of_vector)
+    return target
+
+
+def _sets(code: Code, shape: Shape, body: Callable, carried: Sequence[ir.Value] = ()) -> list[ir.Value]:
+    """carried = body(p, r, *carried) for each of the q x q sets of windows."""
+    return code.loop(shape.q, lambda p, *sums: code.loop(shape.q, lambda r, *sums: body(p, r, *sums), sums), carried)
+
+
+def _vectors(code: Code, shape: Shape, body: Callable, carried: Sequence[ir.Value] = ()) -> list[ir.Value]:
+    """carried = body(places, *carried) for each vector of a plane."""
+    return code.loop(shape.places // LANES, lambda v, *sums: body(code.times(v, LANES), *sums), carried)
+
+
+def _window(code: Code, shape: Shape, p: ir.Value, r: ir.Value, f: ir.Value, places: ir.Value) -> ir.Value:
+    """Offset of a filter of the windows of set (p, r)."""
+    number = code.sum(code.times(p, shape.q), r)
+    return code.sum(code.times(number, shape.filters * shape.places), code.times(f, shape.places), places)
+
+
+def _pixels(
+    code: Code, shape: Shape, channels: int, p: ir.Value, r: ir.Value, steps: Iterable[int]
+) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Offsets in a folded array, by rows and by columns, `steps` pixels after the first of set (p, r)'s windows."""
+    plane = channels * shape.places
+
+    def offsets(first: ir.Value, apart: int, further: int) -> list[ir.Value]:
+        result = []
+        for step in steps:
+            number = code.sum(code.times(first, 2), step)
+            within = code.build.and_(number, I64(2 * shape.q - 1))
+            carry = code.build.ashr(number, I64((2 * shape.q).bit_length() - 1))
+            result.append(code.sum(code.times(within, apart), code.times(carry, further)))
+        return result
+
+    return offsets(p, 2 * shape.q * plane, shape.width), offsets(r, plane, 1)
+
+
+def _of_pool(
+    code: Code, shape: Shape, channels: int, p: ir.Value, r: ir.Value, c: ir.Value, places: ir.Value
+) -> list[ir.Value]:
+    """Offsets of a channel of the four pixels that are the windows of set (p, r)."""
+    rows, columns = _pixels(code, shape, channels, p, r, (0, 1))
+    return [code.sum(rows[a], columns[b], code.times(c, shape.places), places) for a, b in POOL]
+
+
+def _taps(u: int, t: int) -> list[tuple[int, int]]:
+    """Which of the four convolutions see pixel (u, t) of a window, and with which tap of the kernel."""
+    return [(k, (u - a) * 3 + t - b) for k, (a, b) in enumerate(POOL) if 0 <= u - a < 3 and 0 <= t - b < 3]
+
+
+def _convolve(
+    code: Code,
+    shape: Shape,
+    source: ir.Value,
+    kernel: ir.Value,
+    channels: tuple[int, int],
+    start: int,
+    at_once: int,
+    store: Callable[..., None],
+) -> None:
+    """store(p, r, places, filter, sums) of each vector of windows and each filter the four convolutions.
+
+    kernel: (3, 3, *channels); start: at which pixel, counted from a window's first, the 4x4 begin that it sees.
+    """
+    inputs, outputs = channels
+
+    def of_set(p: ir.Value, r: ir.Value) -> None:
+        rows, columns = _pixels(code, shape, inputs, p, r, range(start, start + 4))
+
+        def of_vector(places: ir.Value) -> None:
+            def of_filters(first: ir.Value, many: int) -> None:
+                def of_channel(c: ir.Value, *sums: ir.Value) -> list[ir.Value]:
+                    sums = list(sums)
+                    base = code.sum(code.times(c, shape.places), places)
+                    for u, t in WINDOW:
+                        pixels = code.load(source, base, rows[u], columns[t])
+                        for f in range(many):
+                            for k, tap in _taps(u, t):
+                                weight = code.load(
+                                    kernel, code.times(c, outputs), first, tap * inputs * outputs + f, kind=FLOAT
+                                )
+                                sums[4 * f + k] = code.fma(code.everywhere(weight), pixels, sums[4 * f + k])
+                    return sums
+
+                sums = code.loop(inputs, of_channel, [ZERO] * (4 * many))
+                for f in range(many):
+                    store(p, r, places, code.sum(first, f), sums[4 * f : 4 * f + 4])
+
+            code.some(outputs, at_once, of_filters)
+
+        _vectors(code, shape, of_vector)
+
+    _sets(code, shape, of_set)
+
+
+def _spread(
+    code: Code, shape: Shape, given: ir.Value, choice: ir.Value, of_given: ir.Value, gradient: ir.Value
+) -> None:
+    """A window's gradient to that of its four convolutions that was the largest, and 0 to the others."""
+
+    def of_set(p: ir.Value, r: ir.Value) -> None:
+        def of_filter(f: ir.Value) -> None:
+            def of_vector(places: ir.Value) -> None:
+                offset = _window(code, shape, p, r, f, places)
+                upstream = code.load(of_given, offset)
+                if shape.rectified:
+                    low = code.build.fcmp_ordered("<=", code.load(given, offset), ZERO)
+                    upstream = code.build.select(low, ZERO, upstream)
+                which = code.load(choice, offset, kind=BYTES)
+                for k, target in enumerate(_of_pool(code, shape, shape.filters, p, r, f, places)):
+                    mine = code.build.icmp_unsigned("==", which, ir.Constant(BYTES, [k] * LANES))
+                    code.store(code.build.select(mine, upstream, ZERO), gradient, target)
+
+            _vectors(code, shape, of_vector)
+
+        code.loop(shape.filters, of_filter)
+
+    _sets(code, shape, of_set)
+
+
+def _kernel_gradient(
+    code: Code, shape: Shape, source: ir.Value, gradient: ir.Value, of_kernel: ir.Value, at_once: int
+) -> None:
+    """(3, 3, channels, filters) from a picture, and from the gradient of its convolutions, folded."""
+
+    def of_filters(first: ir.Value, many: int) -> None:
+        def of_channel(c: ir.Value) -> None:
+            def of_set(p: ir.Value, r: ir.Value, *sums: ir.Value) -> list[ir.Value]:
+                rows, columns = _pixels(code, shape, shape.channels, p, r, range(4))
+
+                def of_vector(places: ir.Value, *sums: ir.Value) -> list[ir.Value]:
+                    sums = list(sums)
+                    filters = [code.sum(first, f) for f in range(many)]
+                    offsets = [_of_pool(code, shape, shape.filters, p, r, f, places) for f in filters]
+                    four = [[code.load(gradient, offset) for offset in each] for each in offsets]
+                    base = code.sum(code.times(c, shape.places), places)
+                    for u, t in WINDOW:
+                        pixels = code.load(source, base, rows[u], columns[t])
+                        for f in range(many):
+                            for k, tap in _taps(u, t):
+                                sums[TAPS * f + tap] = code.fma(four[f][k], pixels, sums[TAPS * f + tap])
+                    return sums
+
+                return _vectors(code, shape, of_vector, sums)
+
+            for number, vector in enumerate(_sets(code, shape, of_set, [ZERO] * (TAPS * many))):
+                f, tap = divmod(number, TAPS)
+                offset = code.sum(code.times(c, shape.filters), first, tap * shape.channels * shape.filters + f)
+                code.store(code.total(vector), of_kernel, offset)
+
+        code.loop(shape.channels, of_channel)
+
+    code.some(shape.filters, at_once, of_filters)
+
+
+def _bias_gradient(code: Code, shape: Shape, gradient: ir.Value, of_bias: ir.Value) -> None:
+    def of_filter(f: ir.Value) -> None:
+        def of_set(p: ir.Value, r: ir.Value, total: ir.Value) -> list[ir.Value]:
+            def of_vector(places: ir.Value, total: ir.Value) -> list[ir.Value]:
+                offsets = _of_pool(code, shape, shape.filters, p, r, f, places)
+                a, b, c, d = (code.load(gradient, offset) for offset in offsets)
+                add = code.build.fadd
+                return [add(total, add(add(a, b), add(c, d)))]
+
+            return _vectors(code, shape, of_vector, [total])
+
+        (total,) = _sets(code, shape, of_set, [ZERO])
+        code.store(code.total(total), of_bias, f)
+
+    code.loop(shape.filters, of_filter)
+
+
+def _order(module: ir.Module, shape: Shape, name: str, direction: Callable) -> None:
+    """Copy the windows of a block with q = 1, (filters, places), to the order of the plain layers, or back."""
+    code = Code(module, name, [I64, POINTER, POINTER])
+    n, folded, plain = code.arguments
+
+    def of_picture(i: ir.Value) -> None:
+        def of_row(y: ir.Value) -> None:
+            def of_column(x: ir.Value) -> None:
+                def of_filter(f: ir.Value) -> None:
+                    place = code.sum(code.times(f, shape.places), code.times(y, shape.width), x)
+                    inside = code.sum(code.times(code.sum(code.times(y, shape.side), x), shape.filters), f)
+                    source, target = direction(
+                        code.at(folded, code.times(i, shape.windows), place),
+                        code.at(plain, code.times(i, shape.side**2 * shape.filters), inside),
+                    )
+                    code.store(code.load(source, kind=FLOAT), target)
+
+                code.loop(shape.filters, of_filter)
+
+            code.loop(shape.side, of_column)
+
+        code.loop(shape.side, of_row)
+
+    code.loop(n, of_picture)
+    code.build.ret_void()
