@@ -33,7 +33,13 @@ AVX2 = {
     # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
 }
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+    # A program that ends early can outrun the process that keeps a list of its semaphores, which then warns of one
+    # that is gone already.
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
+}
 # The same bits must not depend on a card that one machine has and another has not.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
