@@ -20,8 +20,9 @@ if __name__ == "__main__":
     runtime.no_arguments(__doc__)  # before the imports that take time
 import pandas as pd
 
-from stages.lib import array, class_report, figures, history, network, number_report, outputs, params, report
-from stages.lib.evaluation import Answered, Evaluation, Subject
+# network is imported where it is used: TensorFlow takes seconds, and the process that draws does not need it.
+from stages.lib import array, class_report, figures, history, number_report, outputs, params, report, workers
+from stages.lib.evaluation import Answered, Evaluation, Figures, Subject
 
 DATA = Path("reports/data.json")
 MODEL = Path("models/model.keras")
@@ -38,6 +39,27 @@ def main() -> None:
     p = params.read()
     data = json.loads(DATA.read_text(encoding="utf-8"))
     pictures = array.read_pictures()
+    epochs = pd.read_csv(history.HISTORY)
+    score = history.score(epochs)
+    with outputs.aside(FIGURES) as folder:
+        folder.mkdir()
+        curves = workers.beside(draw_curves, folder, epochs, score, p.repeats, workers=p.workers)
+        result = evaluate(p, data, pictures)
+        rest = workers.beside(draw, folder, result.figures, workers=p.workers)
+        shown = result.shown()  # takes as long as the figures
+        curves()
+        rest()
+    outputs.write_json(METRICS, result.metrics)
+    history.write_table(PREDICTIONS, result.predictions, result.number_format)
+    history.write_table(VALIDATION, result.validation, result.number_format)
+    write_report(p, data, result, shown, score, look_alikes(pictures))
+    print(*result.words, f"see {REPORT}", sep="\n")
+
+
+def evaluate(p: params.Params, data: dict, pictures: dict[str, list[dict[str, str]]]) -> Evaluation:
+    """What the model says of the validation and test pictures, measured."""
+    from stages.lib import network
+
     model = network.load(MODEL)
 
     def answered(split: str) -> Answered:
@@ -49,26 +71,19 @@ def main() -> None:
     loss = network.loss(p, model, test.answers, test.labels)
     repeats = history.kept(pd.read_csv(history.REPEATS))
     subject = Subject(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images))
-    result = (class_report if data["classes"] else number_report).evaluate(subject)
-
-    outputs.write_json(METRICS, result.metrics)
-    history.write_table(PREDICTIONS, result.predictions, result.number_format)
-    history.write_table(VALIDATION, result.validation, result.number_format)
-    epochs = pd.read_csv(history.HISTORY)
-    score = history.score(epochs)
-    draw(result, epochs, score, p.repeats)
-    write_report(p, data, result, score, look_alikes(pictures))
-    print(*result.words, f"see {REPORT}", sep="\n")
+    return (class_report if data["classes"] else number_report).evaluate(subject)
 
 
-def draw(result: Evaluation, epochs: pd.DataFrame, score: str, repeats: int) -> None:
-    """reports/figures/: loss.svg, accuracy.svg or r2.svg, and those of the task."""
-    with outputs.aside(FIGURES) as folder:
-        folder.mkdir()
-        for name in ("loss", score):
-            figures.curves(folder / f"{name}.svg", epochs, name, repeats)
-        for name, draw_one in result.figures.items():
-            draw_one(folder / f"{name}.svg")
+def draw_curves(folder: Path, epochs: pd.DataFrame, score: str, repeats: int) -> None:
+    """loss.svg, accuracy.svg or r2.svg."""
+    for name in ("loss", score):
+        figures.curves(folder / f"{name}.svg", epochs, name, repeats)
+
+
+def draw(folder: Path, of_task: Figures) -> None:
+    """The figures of the task."""
+    for name, draw_one in of_task.items():
+        draw_one(folder / f"{name}.svg")
 
 
 def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.Alike]]:
@@ -92,7 +107,9 @@ def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.A
     ]
 
 
-def write_report(p: params.Params, data: dict, result: Evaluation, score: str, alike: list[list[report.Alike]]) -> None:
+def write_report(
+    p: params.Params, data: dict, result: Evaluation, shown: dict, score: str, alike: list[list[report.Alike]]
+) -> None:
     report.write(
         REPORT,
         result.template,
@@ -106,7 +123,7 @@ def write_report(p: params.Params, data: dict, result: Evaluation, score: str, a
         test_pictures=len(result.predictions),
         figures={path.stem: report.figure_source(path) for path in sorted(FIGURES.glob("*.svg"))},
         alike=alike,
-        **result.shown,
+        **shown,
     )
 
 

@@ -36,6 +36,8 @@ def main() -> None:
     p = params.read()
     n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
+    processes = min(workers.count(p.workers), p.repeats)
+    workers.prepare(load_tensorflow, processes)
     layout = array.layout(p.image_size, p.depth)
     folder = open_checkpoints(p, layout)
     for split in ("train", "validation"):
@@ -47,7 +49,6 @@ def main() -> None:
             left.append((p, repeat, folder, layout))
             if rows:
                 print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
-    processes = min(workers.count(p.workers), p.repeats)
     workers.in_turns(train, left, processes)
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
     best = history.best_repeat(rows, p.patience)
@@ -56,6 +57,11 @@ def main() -> None:
     history.write(rows, p.patience)
     checkpoint.close_folder()
     print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
+
+
+def load_tensorflow() -> None:
+    """In a worker process, while others write the pictures for it."""
+    import stages.lib.trainer  # noqa: F401
 
 
 def open_checkpoints(p: params.Params, layout: tuple[int, int]) -> Path:

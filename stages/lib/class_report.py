@@ -38,13 +38,9 @@ def evaluate(of: Subject) -> Evaluation:
     title = "The most confident mistakes on test pictures"
     drawn["mistakes"] = evaluation.mistakes(test.images[worst], mistakes, title)
     tries = report.advice(of.params)
-    return Evaluation(
-        metrics,
-        table,
-        validated,
-        drawn,
-        "class_report.html.j2",
-        {
+
+    def in_report() -> dict[str, object]:
+        return {
             "confusion": _confusion(counts, classes, predictions.by_cell(table, classes, SHOWN_IN_CELLS), shown),
             "mistakes": mistakes,
             "reasons": [
@@ -54,9 +50,10 @@ def evaluate(of: Subject) -> Evaluation:
             "better": better,  # perhaps by chance: metrics.learned says so
             "tries": tries,
             "try_command": report.command(tries),
-        },
-        _words(of.params, metrics, classes, len(table), better, tries),
-    )
+        }
+
+    words = _words(of.params, metrics, classes, len(table), better, tries)
+    return Evaluation(metrics, table, validated, drawn, "class_report.html.j2", in_report, words)
 
 
 def _calibrated(validation: Answered, test: Answered) -> tuple[dict[str, float], Figures]:

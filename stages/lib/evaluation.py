@@ -52,8 +52,8 @@ class Subject:
 class Evaluation:
     """metrics: metrics.json; predictions, validation: a row a picture of these splits.
 
-    template, shown: the report, and what it shows of this task; words: the outcome, for the terminal;
-    number_format: of the numbers in the predictions.
+    template, shown: the report, and what it shows of this task, for which heat maps are computed; words: the outcome,
+    for the terminal; number_format: of the numbers in the predictions.
     """
 
     metrics: dict[str, float | bool]
@@ -61,7 +61,7 @@ class Evaluation:
     validation: pd.DataFrame
     figures: Figures
     template: str
-    shown: dict[str, object]
+    shown: Callable[[], dict[str, object]]
     words: list[str]
     number_format: str = history.FORMAT
 

@@ -272,16 +272,20 @@ class Blocks:
             )
             q, scale = q // 2, 0.0
         self._gradients = np.zeros((count, sum(shape.variables for shape in shapes)), np.float32)
-        self._variables = np.zeros(sum(2 * shape.variables - shape.filters for shape in shapes), np.float32)
+        # Of each block kernel, bias and flipped kernel; and where `packed` has them.
+        self._variables = np.zeros(sum(shape.kernel + shape.variables for shape in shapes), np.float32)
+        self._places = np.zeros(len(self._variables), np.int64)
         self._folded: list[Folded] = []
         column = start = 0
         for block, shape in zip(blocks, shapes, strict=True):
+            end = start + shape.kernel + shape.variables
+            of_block = np.arange(column, column + shape.variables)
+            kernel = of_block[: shape.kernel].reshape(3, 3, shape.channels, shape.filters)
+            self._places[start:end] = [*of_block, *kernel[::-1, ::-1].transpose(0, 1, 3, 2).flat]
+            variables = np.split(self._variables[start:end], [shape.kernel, shape.variables])
             columns = self._gradients[:, column : column + shape.variables]
-            column += shape.variables
-            kernel = shape.variables - shape.filters
-            variables = np.split(self._variables[start : start + kernel + shape.variables], [kernel, shape.variables])
-            start += kernel + shape.variables
             self._folded.append(Folded(block, shape, variables, columns, self._folded[-1] if self._folded else None))
+            column, start = column + shape.variables, end
         # Blocks that nothing parts are computed one after the other for the same pictures.
         self._chains: list[list[Folded]] = [[]]
         for each in self._folded:
@@ -307,16 +311,12 @@ class Blocks:
         return self._result.shape
 
     def packed(self) -> tf.Tensor:
-        """The variables as the machine code reads them, for `use`."""
-        parts = []
-        for each in self._folded:
-            kernel, bias = each.block.convolution.kernel, each.block.convolution.bias
-            flipped = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
-            parts += [tf.reshape(part, [-1]) for part in (kernel, bias, flipped)]
-        return tf.concat(parts, 0)
+        """Kernels and biases, one after the other, for `use`."""
+        variables = [variable for each in self._folded for variable in each.block.convolution.trainable_variables]
+        return tf.concat([tf.reshape(variable, [-1]) for variable in variables], 0)
 
     def use(self, packed: tf.Tensor) -> None:
-        self._variables[:] = _numbers(packed)
+        np.take(_numbers(packed), self._places, out=self._variables)
 
     def forward(self, n: int, weights: np.ndarray | None = None) -> np.ndarray:
         """Of the first n of `pictures`, float32 (count, side, side, F).

@@ -6,11 +6,15 @@ otherwise those of its last epoch: the epoch that counts for it.
 Besides the loss there is a score, of which more is better: accuracy, or R2 where numbers are asked for.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.lib import outputs
+
+if TYPE_CHECKING:  # imported where it is used: a training process does not need it
+    import pandas as pd
 
 REPEATS = Path("reports/repeats.csv")
 HISTORY = Path("reports/history.csv")
@@ -32,6 +36,8 @@ def names(score_: str) -> list[str]:
 
 def write(rows: list[Row], patience: int) -> None:
     """Write the tables from rows of: repeat, seed, epoch (from 1), and `names`."""
+    import pandas as pd
+
     table = pd.DataFrame(rows)
     score_ = score(table)
     table = table[["repeat", "seed", "epoch", *names(score_)]]
@@ -46,6 +52,8 @@ def write(rows: list[Row], patience: int) -> None:
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
     """One row per epoch: each name's mean over the repeats that reached it, then `<name>_std` (n - 1; 0 for one)."""
+    import pandas as pd
+
     by_epoch = table.groupby("epoch")[names(score(table))]
     deviations = by_epoch.std().fillna(0.0).add_suffix("_std")
     return pd.concat([by_epoch.mean(), deviations], axis=1).reset_index()

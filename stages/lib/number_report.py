@@ -25,35 +25,28 @@ def evaluate(of: Subject) -> Evaluation:
         return report.Shown(report.picture_source(test.images[row]), file, report.number(target), report.number(value))
 
     mistakes = [shown(row) for row in worst]
-    explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
-    reasons = [
-        (
-            heat_source(test.images[row], occlusion.closeness(of.answer, test.answers[row], metrics["margin"]), 0),
-            shown(row),
-        )
-        for row in explained
-    ]
     tries = report.advice(replace(of.params, loss="auto"))  # there is but one loss for numbers
-    return Evaluation(
-        metrics,
-        table,
-        validated,
-        {
-            "scatter": partial(
-                figures.scatter, targets=table["target"], values=table["value"], margin=metrics["margin"]
-            ),
-            "mistakes": evaluation.mistakes(test.images[worst], mistakes, "The largest errors on test pictures"),
-        },
-        "number_report.html.j2",
-        {
+
+    def reason(row: int) -> tuple[str, report.Shown]:
+        close = occlusion.closeness(of.answer, test.answers[row], metrics["margin"])
+        return heat_source(test.images[row], close, 0), shown(row)
+
+    def in_report() -> dict[str, object]:
+        explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
+        return {
             "mistakes": mistakes,
-            "reasons": reasons,
+            "reasons": [reason(row) for row in explained],
             "tries": tries,
             "try_command": report.command(tries),
-        },
-        _words(of.params, metrics, len(table), tries),
-        number_format="%.7g",  # whatever their scale
-    )
+        }
+
+    drawn = {
+        "scatter": partial(figures.scatter, targets=table["target"], values=table["value"], margin=metrics["margin"]),
+        "mistakes": evaluation.mistakes(test.images[worst], mistakes, "The largest errors on test pictures"),
+    }
+    words = _words(of.params, metrics, len(table), tries)
+    whatever_scale = "%.7g"
+    return Evaluation(metrics, table, validated, drawn, "number_report.html.j2", in_report, words, whatever_scale)
 
 
 def _words(p: Params, metrics: dict, pictures: int, tries: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import joblib
@@ -45,6 +46,33 @@ def in_order(function: Callable[..., Result], arguments: Iterable[tuple], worker
         results = joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
     with _killed_is_said(workers):
         yield from results
+
+
+def prepare(function: Callable[[], object], workers: int | str) -> None:
+    """Let the processes of a later `in_turns` call `function`, a long import, while this one goes on."""
+    processes = count(workers)
+    if processes > 1:
+        with _deaf_to_interrupts():
+            executor = get_memmapping_executor(processes)
+            for _ in range(processes):
+                executor.submit(function)
+
+
+def beside(function: Callable[..., Result], *arguments: object, workers: int | str) -> Callable[[], Result]:
+    """Begin `function(*arguments)` in a process beside this one; what is returned waits for the result.
+
+    With one process it is called here, when the result is asked for. Errors are as `in_order` has them.
+    """
+    if count(workers) == 1:
+        return partial(function, *arguments)
+    with _deaf_to_interrupts():
+        future = get_memmapping_executor(1).submit(function, *arguments)
+
+    def result() -> Result:
+        with _killed_is_said(1):
+            return future.result()
+
+    return result
 
 
 def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers: int | str) -> None:
