@@ -4,13 +4,10 @@ SVG keeps text as text, so a class name in any script is shown by the reader's o
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -28,7 +25,6 @@ STYLE = {
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": True,
     "grid.alpha": 0.3,
     "legend.frameon": False,
 }
@@ -37,8 +33,7 @@ STYLE = {
 def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
     """`name` (loss, accuracy or r2) over the epochs, train and validation, mean and deviation over repeats."""
     word = WORDS.get(name, name)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    with _figure(path, figsize=(6.4, 4.0)) as (_, axes):
         for column, label, colour in ((name, "train", TRAIN), (f"val_{name}", "validation", VALIDATION)):
             mean, deviation = history[column], history[f"{column}_std"]
             axes.plot(history["epoch"], mean, "o-", color=colour, label=label)
@@ -52,7 +47,6 @@ def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
         over = f"mean and standard deviation of {repeats} repeats" if repeats > 1 else "one model"
         axes.set_title(f"{word.capitalize()} over the epochs ({over})", loc="left", fontsize=11)
         axes.legend(loc="best" if name == "loss" else "lower right")
-        _save(figure, path)
 
 
 def _score_limits(name: str, *histories: pd.DataFrame) -> tuple[float, float]:
@@ -65,14 +59,12 @@ def _score_limits(name: str, *histories: pd.DataFrame) -> tuple[float, float]:
 
 def many_curves(path: Path, histories: dict[str, pd.DataFrame], score: str) -> None:
     """Validation loss and score of several settings over the epochs, mean and deviation over repeats."""
-    colours = plt.get_cmap("tab10").colors
     epochs = [len(history) for history in histories.values()]
-    with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
+    with _figure(path, 1, 2, figsize=(11.5, 4.6)) as (figure, panels):
         for axes, name in zip(panels, ("loss", score), strict=True):
             for number, (label, history) in enumerate(histories.items()):
                 # Ten colours, and then the same ones dashed.
-                style = {"color": colours[number % 10], "linestyle": "-" if number < 10 else "--"}
+                style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
                 mean, deviation = history[f"val_{name}"], history[f"val_{name}_std"]
                 axes.plot(history["epoch"], mean, label=label, marker="o", markersize=3, **style)
                 axes.fill_between(
@@ -90,7 +82,6 @@ def many_curves(path: Path, histories: dict[str, pd.DataFrame], score: str) -> N
         panels[0].set_ylim(bottom=0)
         panels[1].set_ylim(*_score_limits(score, *histories.values()))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
-        _save(figure, path)
 
 
 def intervals(
@@ -98,8 +89,7 @@ def intervals(
 ) -> None:
     """Bars: the mean validation score of each setting, its 95% interval, and a dot for each repeat."""
     least = 0.0 if score == "accuracy" else max(LEAST, min(0.0, *(min(numbers) - 0.05 for numbers in values.values())))
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(values)), layout="constrained")
+    with _figure(path, figsize=(8, 1.2 + 0.42 * len(values))) as (_, axes):
         for place, (name, numbers) in enumerate(values.items()):
             mean = float(np.mean(numbers))
             low, high = np.clip(bounds[name], least, 1)
@@ -113,13 +103,11 @@ def intervals(
         axes.grid(visible=False, axis="y")
         word = WORDS.get(score, score)
         axes.set_xlabel(f"validation {word}: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
-        _save(figure, path)
 
 
 def reliability(path: Path, bins: dict[str, Sequence[Bin]]) -> None:
     """The share of right answers over the probability that was given, for each named list of bins."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+    with _figure(path, figsize=(6.4, 4.6)) as (_, axes):
         axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="what it should be")
         most = max(each.count for some in bins.values() for each in some)
         for (label, some), colour in zip(bins.items(), (TRAIN, VALIDATION), strict=False):
@@ -131,7 +119,6 @@ def reliability(path: Path, bins: dict[str, Sequence[Bin]]) -> None:
         axes.set_ylabel("share of right answers", labelpad=10)
         axes.set_title("Is 0.9 right 9 times of 10? (larger dots: more test pictures)", loc="left", fontsize=11)
         axes.legend(loc="best")
-        _save(figure, path)
 
 
 def roc(path: Path, curve: Curve, threshold: float, area: float) -> None:
@@ -169,8 +156,7 @@ def _trade_off(
     diagonal: bool = False,
 ) -> None:
     x, y = points
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+    with _figure(path, figsize=(6.4, 4.6)) as (_, axes):
         if diagonal:
             axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="chance")
         axes.plot(x, y, color=TRAIN, drawstyle="default" if diagonal else "steps-pre")
@@ -180,15 +166,13 @@ def _trade_off(
         axes.set_ylabel(labels[1], labelpad=10)
         axes.set_title(title, loc="left", fontsize=11)
         axes.legend(loc=place)
-        _save(figure, path)
 
 
 def scatter(path: Path, targets: Sequence[float], values: Sequence[float], margin: float) -> None:
     """What the model says over what is, with the diagonal and the margin about it."""
     ends = np.array([min(*targets, *values), max(*targets, *values)], dtype=np.float64)
     ends += np.array([-0.04, 0.04]) * (ends[1] - ends[0])
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+    with _figure(path, figsize=(6.4, 5.2)) as (_, axes):
         axes.fill_between(
             ends, ends - margin, ends + margin, color="0.6", alpha=0.2, lw=0, label="9 of 10 on validation"
         )
@@ -201,15 +185,13 @@ def scatter(path: Path, targets: Sequence[float], values: Sequence[float], margi
         axes.set_ylabel("what the model says", labelpad=10)
         axes.set_title("Test pictures: what the model says, and what is", loc="left", fontsize=11)
         axes.legend(loc="upper left")
-        _save(figure, path)
 
 
 def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
     """counts int (classes, classes), row = actual; each cell shows its share of the row and the number."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.4 + 0.8 * len(classes)
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
+    with _figure(path, figsize=(side + 0.8, side), grid=False) as (_, axes):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         ticks = range(len(classes))
         axes.set_xticks(ticks, [_short(name) for name in classes], rotation=45, ha="right", rotation_mode="anchor")
@@ -222,33 +204,38 @@ def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         axes.set_title("Test pictures: share of each actual class", loc="left", fontsize=11)
-        _save(figure, path)
 
 
 def mistakes(path: Path, images: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:
     """A gallery of pictures, uint8 (size, size, 3) each, six a row, each with its caption."""
     columns = 6
     rows = max(1, -(-len(images) // columns))
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(1.7 * columns, 2.15 * rows), layout="constrained", squeeze=False
-        )
+    with _figure(path, rows, columns, figsize=(1.7 * columns, 2.15 * rows), squeeze=False) as (figure, axes):
         for each in axes.flat:
             each.set_axis_off()
         for each, image, caption in zip(axes.flat, images, captions, strict=False):
             each.imshow(image, interpolation="none")  # its own pixels, not resampled ones
             each.set_title(caption, fontsize=8)
         figure.suptitle(title if len(images) else "No mistakes on the test pictures", fontsize=11)
-        _save(figure, path)
 
 
 def _short(name: str, most: int = 18) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
-    with outputs.aside(path) as temporary, warnings.catch_warnings():
-        # A glyph that matplotlib's own font lacks is no problem: the reader's font draws it.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(temporary, metadata={"Date": None, "Creator": None})
-    plt.close(figure)
+@contextmanager
+def _figure(path: Path, *rows_columns: int, grid: bool = True, **options: object) -> Iterator[tuple]:
+    """A figure and its axes, of plt.subplots, in this project's style; written to `path` at the end."""
+    import matplotlib  # takes long, and not every process that names a figure draws it
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(STYLE | {"axes.grid": grid}):
+        figure, axes = plt.subplots(*rows_columns, layout="constrained", **options)
+        yield figure, axes
+        with outputs.aside(path) as temporary, warnings.catch_warnings():
+            # A glyph that matplotlib's own font lacks is no problem: the reader's font draws it.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+            figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+        plt.close(figure)
