@@ -41,11 +41,11 @@ def main() -> None:
     pictures = array.read_pictures()
     epochs = pd.read_csv(history.HISTORY)
     score = history.score(epochs)
-    with outputs.aside(FIGURES) as folder:
+    with outputs.aside(FIGURES) as folder, workers.beside(p.workers) as begin:
         folder.mkdir()
-        curves = workers.beside(draw_curves, folder, epochs, score, p.repeats, workers=p.workers)
+        curves = begin(draw_curves, folder, epochs, score, p.repeats)
         result = evaluate(p, data, pictures)
-        rest = workers.beside(draw, folder, result.figures, workers=p.workers)
+        rest = begin(draw, folder, result.figures)
         shown = result.shown()  # takes as long as the figures
         curves()
         rest()

@@ -75,6 +75,30 @@ def test_the_end_of_a_program_leaves_no_process(work):
     wait_for_the_end(pids)
 
 
+def slow(folder: Path) -> int:
+    (folder / f"{os.getpid()}").touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_begun_beside_goes_on_meanwhile_and_says_its_errors(work, processes):
+    with workers.beside(processes) as begin:
+        by, power = begin(os.getpid), begin(pow, 2, 3)
+        assert (by() == os.getpid()) == (processes == 1)
+        assert power() == 8
+        with pytest.raises(ZeroDivisionError):
+            begin(divmod, 1, 0)()
+
+
+def test_an_error_ends_what_was_begun_beside(work):
+    with pytest.raises(UserError), workers.beside(2) as begin:
+        begin(slow, work)
+        while not (pids := {int(path.name) for path in work.iterdir() if path.name.isdigit()}):
+            time.sleep(0.01)
+        raise UserError("meanwhile")
+    wait_for_the_end(pids)
+
+
 def wait_for_the_end(pids: set[int]) -> None:
     deadline = time.monotonic() + 5  # left alone, a process waits minutes for more to do
     while alive := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -58,21 +58,25 @@ def prepare(function: Callable[[], object], workers: int | str) -> None:
                 executor.submit(function)
 
 
-def beside(function: Callable[..., Result], *arguments: object, workers: int | str) -> Callable[[], Result]:
-    """Begin `function(*arguments)` in a process beside this one; what is returned waits for the result.
+@contextmanager
+def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
+    """What begins a call in a process beside this one: begin(function, *arguments) returns what waits for the result.
 
-    With one process it is called here, when the result is asked for. Errors are as `in_order` has them.
+    With one process, a call is made here, when its result is asked for. Where the block fails, what was begun is ended.
+    Errors are as `in_order` has them.
     """
     if count(workers) == 1:
-        return partial(function, *arguments)
+        yield partial
+        return
     with _deaf_to_interrupts():
-        future = get_memmapping_executor(1).submit(function, *arguments)
+        executor = get_memmapping_executor(1)
 
-    def result() -> Result:
-        with _killed_is_said(1):
-            return future.result()
+    def begin(function: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
+        with _deaf_to_interrupts():
+            return executor.submit(function, *arguments).result
 
-    return result
+    with _ended_by_errors(executor), _killed_is_said(1):
+        yield begin
 
 
 def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers: int | str) -> None:
@@ -96,14 +100,19 @@ def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers:
     with _deaf_to_interrupts():
         executor = get_memmapping_executor(processes)
         start()
+    with _ended_by_errors(executor), _killed_is_said(workers):
+        while running:
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                each = running.pop(done)
+                if done.result():
+                    waiting.append(each)
+                start()
+
+
+@contextmanager
+def _ended_by_errors(executor: Executor) -> Iterator[None]:
     try:
-        with _killed_is_said(workers):
-            while running:
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    each = running.pop(done)
-                    if done.result():
-                        waiting.append(each)
-                    start()
+        yield
     except BaseException:
         executor.terminate(kill_workers=True)
         raise
