@@ -44,8 +44,9 @@ def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.nda
         found = fold.rest(blocks.layers, x)[:n]
         value = loss(found)
     upstream, *gradients = tape.gradient(value, [x, *variables])
-    pairs = blocks.gradients(*blocks.backward(n, weights, upstream))
-    by_path = {variable.path: gradient for gradient, variable in [*pairs, *zip(gradients, variables, strict=True)]}
+    gradients = [*blocks.gradients(*blocks.backward(n, weights, upstream)), *gradients]
+    pairs = zip([*blocks.trainable_variables, *variables], gradients, strict=True)
+    by_path = {variable.path: gradient for variable, gradient in pairs}
     return np.asarray(found), [np.asarray(by_path[variable.path]) for variable in model.trainable_variables]
 
 

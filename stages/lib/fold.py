@@ -44,6 +44,12 @@ class Block:
     side: int
     normalization: keras.layers.BatchNormalization | None
 
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """Kernel, bias, and what batch normalization has."""
+        layers = (self.convolution, self.normalization)
+        return [variable for layer in layers if layer for variable in layer.trainable_variables]
+
 
 def split(model: keras.Model) -> tuple[float, list[Block], list[keras.layers.Layer]]:
     """A network of network.build: what its pixels are scaled by, its blocks, and the layers that come after them."""
@@ -152,11 +158,10 @@ class Folded:
         return tf.where(self.seen, x, 0.0)
 
     def _follow_back(self, given: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
-        variables = self.block.normalization.trainable_variables if self.block.normalization else []
         with tf.GradientTape() as tape:
             tape.watch(given)
             x = self._follow(given, weights, moving=False)
-        return tape.gradient(x, [given, *variables], tf.reshape(upstream, x.shape))
+        return tape.gradient(x, [given, *self.block.trainable_variables[2:]], tf.reshape(upstream, x.shape))
 
 
 def _seen(shape: convolution.Shape) -> np.ndarray:
@@ -301,9 +306,8 @@ class Blocks:
     @property
     def signature(self) -> tuple:
         """Of what `backward` returns."""
-        layers = [each.block.normalization for each in self._folded if each.block.normalization]
-        others = [tf.TensorSpec(variable.shape) for layer in layers for variable in layer.trainable_variables]
-        return self._gradients.shape, others
+        others = [variable for each in self._folded for variable in each.block.trainable_variables[2:]]
+        return self._gradients.shape, [tf.TensorSpec(variable.shape) for variable in others]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -356,16 +360,21 @@ class Blocks:
             self._known[n] = ahead, back
         return self._known[n]
 
-    def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tuple[tf.Tensor, tf.Variable]]:
-        """Each trainable variable's, with the variable, from what `backward` gave."""
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        return [variable for each in self._folded for variable in each.block.trainable_variables]
+
+    def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Of `trainable_variables`, from what `backward` returned."""
         sums, others, start, result = tf.reduce_sum(of_pictures, 0), list(others), 0, []
         for each in self._folded:
             for variable in each.block.convolution.trainable_variables:
                 size = math.prod(variable.shape)
-                result.append((tf.reshape(sums[start : start + size], variable.shape), variable))
+                result.append(tf.reshape(sums[start : start + size], variable.shape))
                 start += size
-            if each.block.normalization:
-                result += [(others.pop(0), variable) for variable in each.block.normalization.trainable_variables]
+            of_normalization = each.block.trainable_variables[2:]
+            result += others[: len(of_normalization)]
+            del others[: len(of_normalization)]
         return result
 
 

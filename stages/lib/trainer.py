@@ -43,13 +43,11 @@ class Trainer:
             )
         self.threads = max(1, workers.count(params.workers) // params.repeats)
         self._blocks = fold.Blocks(self.model, self.batch_size, self.threads)
-        # Two of a kind, as the two halves of a step are computed apart.
+        # Two of a kind, for the blocks and for the rest, because these are computed apart.
         self._optimizers = [network.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
-        of_blocks = [variable for each in self._blocks.layers for variable in each.trainable_variables]
-        known = {variable.path for variable in of_blocks}
-        self._rest = of_blocks
-        self._optimizers[0].build([v for v in self.model.trainable_variables if v.path not in known])
-        self._optimizers[1].build(self._rest)
+        self._rest = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
+        for optimizer, variables in zip(self._optimizers, (self._blocks.trainable_variables, self._rest), strict=True):
+            optimizer.build(variables)
         self.n_classes = network.n_classes(self.model)
         self._unit = network.deviation(self.model)
         self._losses = network.keras.losses.get(loss_name(params.loss, self.n_classes))
@@ -134,8 +132,7 @@ class Trainer:
         return upstream
 
     def _apply_(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
-        gradients, variables = zip(*self._blocks.gradients(of_pictures, others), strict=True)
-        self._optimizers[0].apply(gradients, variables)
+        self._optimizers[0].apply(self._blocks.gradients(of_pictures, others), self._blocks.trainable_variables)
         return self._blocks.packed()
 
     def _evaluate_rest_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
