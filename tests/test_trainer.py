@@ -162,7 +162,7 @@ def test_dropout_draws_from_the_seed_and_leaves_evaluation_alone(tmp_path):
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])  # with and without TensorFlow between the blocks
 def test_how_many_threads_share_a_batch_changes_no_bit(tmp_path, activation):
-    changes = {"image_size": 32, "dropout": 0.2, "activation": activation, "repeats": 1, "workers": 1}
+    changes = {"image_size": 32, "dropout": 0.2, "activation": activation, "repeats": 1, "batch_size": 12}
     p, architecture, weights = prepare(tmp_path, changes, 4)
     images, labels = pictures(33, 4)
     folded = fold(p, images[:, ::3, ::3])
@@ -179,8 +179,12 @@ def test_how_many_threads_share_a_batch_changes_no_bit(tmp_path, activation):
 
 def test_cores_that_repeats_leave_over_share_their_batches(tmp_path):
     p, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
-    for workers, repeats, threads in ((1, 1, 1), (8, 1, 8), (8, 3, 2), (2, 3, 1)):
-        assert Trainer(dataclasses.replace(p, workers=workers, repeats=repeats), architecture).threads == threads
+    for workers, repeats, batch_size, threads in (
+        *((1, 1, 40, 1), (8, 1, 40, 8), (8, 3, 40, 2), (2, 3, 40, 1)),
+        *((8, 1, 10, 2), (8, 1, 3, 1)),  # a few pictures are not worth the handing over
+    ):
+        changed = dataclasses.replace(p, workers=workers, repeats=repeats, batch_size=batch_size)
+        assert Trainer(changed, architecture).threads == threads
 
 
 def test_an_architecture_of_another_depth_is_refused(tmp_path):

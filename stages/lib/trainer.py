@@ -19,6 +19,7 @@ from stages.lib.params import Params, loss_name
 from stages.lib.runtime import UserError
 
 Pictures = np.ndarray | Augmented
+PICTURES_A_THREAD = 4  # at least: to hand over a share takes about as long as a picture
 # No public name leads to XLA's barrier: what it holds is computed before what comes after it. runtime.py lets it
 # stay until XLA has laid out its memory.
 optimization_barrier = importlib.import_module("tensorflow.compiler.tf2xla.python.xla").optimization_barrier
@@ -41,7 +42,8 @@ class Trainer:
                 f"{architecture} is of depth {depth}, which is not what params.yaml says; run `dvc repro`, which "
                 "builds the network first"
             )
-        self.threads = max(1, workers.count(params.workers) // params.repeats)
+        cores = workers.count(params.workers) // params.repeats
+        self.threads = max(1, min(cores, self.batch_size // PICTURES_A_THREAD))
         self._blocks = fold.Blocks(self.model, self.batch_size, self.threads)
         # Two of a kind, for the blocks and for the rest, because these are computed apart.
         self._optimizers = [network.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
