@@ -64,6 +64,11 @@ def layout(size: int, depth: int) -> tuple[int, int]:
     return 2 ** (depth - 1), -(-size // 2**depth)
 
 
+def places(side: int) -> int:
+    """How many places a plane of side x side has, filled up to whole vectors."""
+    return -(-side * side // LANES) * LANES
+
+
 def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
     """uint8 (n, h, w, c) to (n, 2q, 2q, c, places), the layout that stages.lib.convolution computes with.
 
@@ -72,11 +77,10 @@ def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
     """
     n, height, width, channels = images.shape
     length = 2 * q * side
-    places = -(-side * side // LANES) * LANES
     pixels = np.zeros((n, length, length, channels), np.uint8)
     pixels[:, :height, :width] = images
     pixels = pixels.reshape(n, side, 2 * q, side, 2 * q, channels).transpose(0, 2, 4, 5, 1, 3)
-    result = np.zeros((n, 2 * q, 2 * q, channels, places), np.uint8)
+    result = np.zeros((n, 2 * q, 2 * q, channels, places(side)), np.uint8)
     result[..., : side * side] = pixels.reshape(n, 2 * q, 2 * q, channels, side * side)
     return result
 

@@ -9,7 +9,7 @@ Every sum has an order of its own that does not depend on the processor: along c
 and for a kernel's gradient in 16 sums, side by side, that are added as a tree. Where a processor's vectors are shorter,
 LLVM takes several for one. So the bits are the same wherever there is a fused multiply-add.
 
-Layouts, all float32 unless said otherwise, with `places` a multiple of 16, at least height * width:
+Layouts, all float32 unless said otherwise, with `places` a multiple of 16, at least width * width:
 a folded array is (2q, 2q, C, places), and [P, R, c, i * width + j] is channel c of pixel (2qi + P, 2qj + R).
 Of what a block gives, (q, q, F, places), the first two axes are such planes again: it is folded for the next block.
 A window that begins in the last planes goes on in the first ones, a place further: an offset in memory. So the last
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from llvmlite import binding, ir
 
+from stages.lib import array
 from stages.lib.array import LANES
 
 BYTE, I64, FLOAT, POINTER = ir.IntType(8), ir.IntType(64), ir.FloatType(), ir.PointerType()
@@ -34,12 +35,11 @@ TAPS = 9  # of a kernel
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a block: its picture is 2q x 2q planes of `channels`, each height x width; q is a power of 2."""
+    """Of a block: its picture is 2q x 2q planes of `channels`, each width x width; q is a power of 2."""
 
     q: int
     channels: int
     filters: int
-    height: int
     width: int
     side: int  # of what it gives: side x side windows
     pooled: bool = True  # what comes out is the largest of four convolutions; else all, a folded array of `filters`
@@ -48,7 +48,7 @@ class Shape:
 
     @property
     def places(self) -> int:
-        return -(-self.height * self.width // LANES) * LANES
+        return array.places(self.width)
 
     @property
     def beyond(self) -> int:
@@ -112,8 +112,9 @@ class Convolution:
         module = ir.Module("convolution")
         _forward(module, shape, at_once)
         _backward(module, shape, at_once)
-        _order(module, shape, "unfold", lambda folded, plain: (folded, plain))
-        _order(module, shape, "refold", lambda folded, plain: (plain, folded))
+        if shape.q == 1:
+            _order(module, shape, "unfold", lambda folded, plain: (folded, plain))
+            _order(module, shape, "refold", lambda folded, plain: (plain, folded))
         machine = binding.Target.from_default_triple().create_target_machine(
             cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
         )
@@ -124,7 +125,8 @@ class Convolution:
         self._engine.finalize_object()
         self.forward = self._function("forward", 1, 6)
         self.backward = self._function("backward", 2, 8)
-        self.unfold, self.refold = (self._function(name, 1, 2) for name in ("unfold", "refold"))
+        if shape.q == 1:
+            self.unfold, self.refold = (self._function(name, 1, 2) for name in ("unfold", "refold"))
 
     def _function(self, name: str, numbers: int, pointers: int) -> Callable[..., None]:
         arguments = [ctypes.c_int64] * numbers + [ctypes.c_void_p] * pointers
@@ -241,9 +243,8 @@ def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:
 
         def all_four(p: ir.Value, r: ir.Value, places: ir.Value, f: ir.Value, sums: list[ir.Value]) -> None:
             number = code.everywhere(code.load(bias, f, kind=FLOAT))
-            offsets = _of_pool(code, shape, shape.filters, p, r, f, places)
-            for offset, each in zip(offsets, sums, strict=True):
-                code.store(code.build.fadd(each, number), given, start, offset)
+            sums = [code.build.fadd(each, number) for each in sums]
+            _store_pool(code, shape, shape.filters, p, r, f, places, sums, given, start)
 
         channels = shape.channels, shape.filters
         _convolve(code, shape, source, kernel, channels, 0, at_once, largest if shape.pooled else all_four)
@@ -273,8 +274,7 @@ def _backward(module: ir.Module, shape: Shape, at_once: int) -> None:
         start = code.times(i, shape.taken)
 
         def all_four(p: ir.Value, r: ir.Value, places: ir.Value, c: ir.Value, sums: list[ir.Value]) -> None:
-            for offset, each in zip(_of_pool(code, shape, shape.channels, p, r, c, places), sums, strict=True):
-                code.store(each, of_pictures, start, offset)
+            _store_pool(code, shape, shape.channels, p, r, c, places, sums, of_pictures, start)
 
         # A pixel's gradient comes from the convolutions that begin up to two pixels before it.
         _convolve(code, shape, gradient, flipped, (shape.filters, shape.channels), -2, at_once, all_four)
@@ -342,6 +342,23 @@ def _of_pool(
     return [code.sum(rows[a], columns[b], code.times(c, shape.places), places) for a, b in POOL]
 
 
+def _store_pool(
+    code: Code,
+    shape: Shape,
+    channels: int,
+    p: ir.Value,
+    r: ir.Value,
+    c: ir.Value,
+    places: ir.Value,
+    four: list[ir.Value],
+    target: ir.Value,
+    start: ir.Value | int = 0,
+) -> None:
+    """Store the four pixels' vectors where `_of_pool` says, counted from `start`."""
+    for offset, each in zip(_of_pool(code, shape, channels, p, r, c, places), four, strict=True):
+        code.store(each, target, start, offset)
+
+
 def _taps(u: int, t: int) -> list[tuple[int, int]]:
     """Which of the four convolutions see pixel (u, t) of a window, and with which tap of the kernel."""
     return [(k, (u - a) * 3 + t - b) for k, (a, b) in enumerate(POOL) if 0 <= u - a < 3 and 0 <= t - b < 3]
@@ -406,9 +423,10 @@ def _spread(
                     low = code.build.fcmp_ordered("<=", code.load(given, offset), ZERO)
                     upstream = code.build.select(low, ZERO, upstream)
                 which = code.load(choice, offset, kind=BYTES)
-                for k, target in enumerate(_of_pool(code, shape, shape.filters, p, r, f, places)):
-                    mine = code.build.icmp_unsigned("==", which, ir.Constant(BYTES, [k] * LANES))
-                    code.store(code.build.select(mine, upstream, ZERO), gradient, target)
+                numbers = [ir.Constant(BYTES, [k] * LANES) for k in range(4)]
+                mine = [code.build.icmp_unsigned("==", which, number) for number in numbers]
+                four = [code.build.select(each, upstream, ZERO) for each in mine]
+                _store_pool(code, shape, shape.filters, p, r, f, places, four, gradient)
 
             _vectors(code, shape, of_vector)
 

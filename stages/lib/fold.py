@@ -45,10 +45,14 @@ class Block:
     normalization: keras.layers.BatchNormalization | None
 
     @property
+    def of_normalization(self) -> list[tf.Variable]:
+        """The trainable variables of batch normalization, if there is any."""
+        return self.normalization.trainable_variables if self.normalization else []
+
+    @property
     def trainable_variables(self) -> list[tf.Variable]:
-        """Kernel, bias, and what batch normalization has."""
-        layers = (self.convolution, self.normalization)
-        return [variable for layer in layers if layer for variable in layer.trainable_variables]
+        """Kernel, bias, and those of batch normalization."""
+        return self.convolution.trainable_variables + self.of_normalization
 
 
 def split(model: keras.Model) -> tuple[float, list[Block], list[keras.layers.Layer]]:
@@ -161,7 +165,7 @@ class Folded:
         with tf.GradientTape() as tape:
             tape.watch(given)
             x = self._follow(given, weights, moving=False)
-        return tape.gradient(x, [given, *self.block.trainable_variables[2:]], tf.reshape(upstream, x.shape))
+        return tape.gradient(x, [given, *self.block.of_normalization], tf.reshape(upstream, x.shape))
 
 
 def _seen(shape: convolution.Shape) -> np.ndarray:
@@ -169,7 +173,7 @@ def _seen(shape: convolution.Shape) -> np.ndarray:
     places = np.arange(shape.places)
     sets = np.arange(shape.q)[:, None]
     rows, columns = (shape.q * each + sets < shape.side for each in (places // shape.width, places % shape.width))
-    return (rows[:, None] & columns[None] & (places < shape.height * shape.width))[:, :, None]
+    return (rows[:, None] & columns[None] & (places < shape.width**2))[:, :, None]
 
 
 def normalize(
@@ -271,7 +275,7 @@ class Blocks:
             name = block.activation.activation.__name__
             shapes.append(
                 convolution.Shape(
-                    *(q, channels, filters, side, side, block.side),
+                    *(q, channels, filters, side, block.side),
                     *(name in RISING, name == "relu", scale),
                 )
             )
@@ -301,12 +305,12 @@ class Blocks:
         self.pictures = self._folded[0].taken
         self._threads = Threads(threads, max(shape.scratch for shape in shapes))
         self._result = _array((count, blocks[-1].side, blocks[-1].side, filters))
-        self._known: dict[int, tuple[list, list]] = {}
+        self._known: dict[int, list[tuple[list, list]]] = {}
 
     @property
     def signature(self) -> tuple:
         """Of what `backward` returns."""
-        others = [variable for each in self._folded for variable in each.block.trainable_variables[2:]]
+        others = [variable for each in self._folded for variable in each.block.of_normalization]
         return self._gradients.shape, [tf.TensorSpec(variable.shape) for variable in others]
 
     @property
@@ -327,8 +331,8 @@ class Blocks:
 
         weights: as `normalize` takes them, in training.
         """
-        for chain, shares in zip(self._chains, self._calls(n)[0], strict=True):
-            self._threads.run(shares)
+        for chain, (ahead, _) in zip(self._chains, self._calls(n), strict=True):
+            self._threads.run(ahead)
             if chain[-1].followed:
                 chain[-1].follow(weights)
         last = self._folded[-1]
@@ -339,25 +343,23 @@ class Blocks:
         """After `forward`, from the gradient of what it gave, what `gradients` takes."""
         last, others = self._folded[-1], []
         last.code.refold(n, _at(last.of_result), _at(_numbers(upstream)))
-        for chain, shares in reversed(list(zip(self._chains, self._calls(n)[1], strict=True))):
+        for chain, (_, back) in zip(reversed(self._chains), reversed(self._calls(n)), strict=True):
             if chain[-1].followed:
                 others = chain[-1].follow_back(n, weights) + others
-            self._threads.run(shares)
+            self._threads.run(back)
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
 
-    def _calls(self, n: int) -> tuple[list, list]:
-        """What is to be called for n pictures, forward and backward, for each chain."""
+    def _calls(self, n: int) -> list[tuple[list, list]]:
+        """For each chain what the threads call for n pictures, forward and backward."""
         if n not in self._known:
-            ahead = [
-                self._threads.share(n, lambda *mine, chain=chain: [each.forward(*mine) for each in chain])
+            self._known[n] = [
+                (
+                    self._threads.share(n, lambda *mine, chain=chain: [each.forward(*mine) for each in chain]),
+                    self._threads.share(n, lambda *mine, chain=chain: [each.backward(*mine) for each in chain[::-1]]),
+                )
                 for chain in self._chains
             ]
-            back = [
-                self._threads.share(n, lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
-                for chain in self._chains
-            ]
-            self._known[n] = ahead, back
         return self._known[n]
 
     @property
@@ -366,15 +368,13 @@ class Blocks:
 
     def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tf.Tensor]:
         """Of `trainable_variables`, from what `backward` returned."""
-        sums, others, start, result = tf.reduce_sum(of_pictures, 0), list(others), 0, []
+        sums, others, start, result = tf.reduce_sum(of_pictures, 0), iter(others), 0, []
         for each in self._folded:
             for variable in each.block.convolution.trainable_variables:
                 size = math.prod(variable.shape)
                 result.append(tf.reshape(sums[start : start + size], variable.shape))
                 start += size
-            of_normalization = each.block.trainable_variables[2:]
-            result += others[: len(of_normalization)]
-            del others[: len(of_normalization)]
+            result += [next(others) for _ in each.block.of_normalization]
         return result
 
 

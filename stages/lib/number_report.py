@@ -45,8 +45,10 @@ def evaluate(of: Subject) -> Evaluation:
         "mistakes": evaluation.mistakes(test.images[worst], mistakes, "The largest errors on test pictures"),
     }
     words = _words(of.params, metrics, len(table), tries)
-    whatever_scale = "%.7g"
-    return Evaluation(metrics, table, validated, drawn, "number_report.html.j2", in_report, words, whatever_scale)
+    return Evaluation(
+        *(metrics, table, validated, drawn, "number_report.html.j2", in_report, words),
+        number_format="%.7g",  # whatever their scale
+    )
 
 
 def _words(p: Params, metrics: dict, pictures: int, tries: Sequence[str]) -> list[str]:

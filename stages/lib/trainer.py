@@ -55,7 +55,9 @@ class Trainer:
         self._losses = network.keras.losses.get(loss_name(params.loss, self.n_classes))
         metrics = network.keras.metrics
         self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
-        self._fresh = [variable.numpy() for variable in self._optimizer_variables()]
+        of_optimizers = [variable for each in self._optimizers for variable in each.variables]
+        self._fresh = [variable.numpy() for variable in of_optimizers]
+        self._variables = self.model.weights + of_optimizers
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
         self._train_rest = fold.compiled(self._train_rest_, x, targets, weights, tf.TensorSpec(2, tf.int32))
@@ -63,23 +65,18 @@ class Trainer:
         self._apply = fold.compiled(self._apply_, *self._blocks.signature)
         self._pack = fold.compiled(self._blocks.packed)
 
-    def _optimizer_variables(self) -> list[tf.Variable]:
-        return [variable for each in self._optimizers for variable in each.variables]
-
     def start(self, weights: Path) -> None:
         """Take the weights of a .weights.h5 file and forget the optimizer's state."""
         self.model.load_weights(weights)
-        for variable, value in zip(self._optimizer_variables(), self._fresh, strict=True):
-            variable.assign(value)
-        self._blocks.use(self._pack())
+        self.resume([variable.numpy() for variable in self.model.weights] + self._fresh)
 
     def state(self) -> list[np.ndarray]:
         """All that a later epoch depends on: the network's weights, then the optimizer's variables."""
-        return [variable.numpy() for variable in self.model.weights + self._optimizer_variables()]
+        return [variable.numpy() for variable in self._variables]
 
     def resume(self, state: list[np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        for variable, value in zip(self.model.weights + self._optimizer_variables(), state, strict=True):
+        for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
         self._blocks.use(self._pack())
 
