@@ -16,17 +16,15 @@ ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018
 
 import functools
 import math
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Thread
 
 import numpy as np
 
 from stages.lib import array, convolution
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
+from stages.lib.threads import Threads, address, aligned
 
 # Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
 RISING = {
@@ -103,12 +101,12 @@ class Folded:
         self.identity = shape.rectified or block.activation.activation.__name__ == "linear"
         self.followed = not self.identity or block.normalization is not None
         count = len(gradients)
-        self.given = _array((count, shape.given), shape.beyond)
-        self.choice = _array((count, shape.given), kind=np.uint8)
-        self.result = _array((count, shape.windows), shape.beyond) if self.followed else self.given
-        self.of_result = _array((count, shape.windows), shape.beyond)
-        self.of_given = self.of_result if shape.pooled else _array((count, shape.given), shape.beyond)
-        self.taken = before.result if before else _array((count, shape.taken), kind=np.uint8)
+        self.given = aligned((count, shape.given), shape.beyond)
+        self.choice = aligned((count, shape.given), kind=np.uint8)
+        self.result = aligned((count, shape.windows), shape.beyond) if self.followed else self.given
+        self.of_result = aligned((count, shape.windows), shape.beyond)
+        self.of_given = self.of_result if shape.pooled else aligned((count, shape.given), shape.beyond)
+        self.taken = before.result if before else aligned((count, shape.taken), kind=np.uint8)
         self.of_taken = before.of_result if before else None
         self.seen = _seen(shape)
         if self.followed:
@@ -120,7 +118,7 @@ class Folded:
     def forward(self, some: slice, scratch: int) -> Callable[[], None]:
         """What computes `given` from `taken`, for some of the pictures."""
         arrays = (self.taken[some], *self.variables[:2], self.given[some], self.choice[some])
-        return functools.partial(self.code.forward, some.stop - some.start, *map(_at, arrays), scratch)
+        return functools.partial(self.code.forward, some.stop - some.start, *map(address, arrays), scratch)
 
     def backward(self, some: slice, scratch: int) -> Callable[[], None]:
         """What computes `gradients` and `of_taken` from `of_given`, for some of the pictures."""
@@ -128,8 +126,8 @@ class Folded:
         return functools.partial(
             self.code.backward,
             *(some.stop - some.start, self.gradients.strides[0] // self.gradients.itemsize),
-            *map(_at, (self.taken[some], self.variables[2], *arrays)),
-            *(0 if self.of_taken is None else _at(self.of_taken[some]), scratch),
+            *map(address, (self.taken[some], self.variables[2], *arrays)),
+            *(0 if self.of_taken is None else address(self.of_taken[some]), scratch),
         )
 
     def follow(self, weights: np.ndarray | None) -> None:
@@ -219,47 +217,6 @@ def first_largest(groups: tf.Tensor) -> tf.Tensor:
     return largest, gradient
 
 
-class Threads:
-    """Threads that share a batch's pictures; each has memory of its own to work in.
-
-    A step waits for them twice, so they take calls from plain queues: an executor's futures cost 20 microseconds more.
-    """
-
-    def __init__(self, count: int, numbers: int):
-        self._scratch = [_array((numbers,)) for _ in range(count)]
-        self._done: SimpleQueue = SimpleQueue()
-        self._others = [SimpleQueue() for _ in range(count - 1)]
-        for calls in self._others:
-            Thread(target=_work, args=(calls, self._done), daemon=True).start()
-            weakref.finalize(self, calls.put, None)
-
-    def share(self, n: int, calls: Callable[[slice, int], list[Callable]]) -> list[list[Callable]]:
-        """For each thread what `calls`, given some of the n pictures and its memory, says it has to call."""
-        share = -(-n // len(self._scratch))
-        starts = zip(range(0, n, share), self._scratch, strict=False)
-        return [calls(slice(start, min(start + share, n)), _at(scratch)) for start, scratch in starts]
-
-    def run(self, shares: list[list[Callable]]) -> None:
-        """What `share` gave."""
-        first, *others = shares
-        for calls, mine in zip(self._others, others, strict=False):
-            calls.put(mine)
-        _call(first)
-        for _ in others:
-            self._done.get()
-
-
-def _work(calls: SimpleQueue, done: SimpleQueue) -> None:
-    while mine := calls.get():
-        _call(mine)
-        done.put(None)
-
-
-def _call(functions: list[Callable[[], None]]) -> None:
-    for each in functions:
-        each()
-
-
 class Blocks:
     """The blocks of `model` for batches of up to `count` pictures. How many threads share them changes no bit.
 
@@ -304,7 +261,7 @@ class Blocks:
         self._chains = [chain for chain in self._chains if chain]
         self.pictures = self._folded[0].taken
         self._threads = Threads(threads, max(shape.scratch for shape in shapes))
-        self._result = _array((count, blocks[-1].side, blocks[-1].side, filters))
+        self._result = aligned((count, blocks[-1].side, blocks[-1].side, filters))
         self._known: dict[int, list[tuple[list, list]]] = {}
 
     @property
@@ -336,13 +293,13 @@ class Blocks:
             if chain[-1].followed:
                 chain[-1].follow(weights)
         last = self._folded[-1]
-        last.code.unfold(n, _at(last.result), _at(self._result))
+        last.code.unfold(n, address(last.result), address(self._result))
         return self._result
 
     def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """After `forward`, from the gradient of what it gave, what `gradients` takes."""
         last, others = self._folded[-1], []
-        last.code.refold(n, _at(last.of_result), _at(_numbers(upstream)))
+        last.code.refold(n, address(last.of_result), address(_numbers(upstream)))
         for chain, (_, back) in zip(reversed(self._chains), reversed(self._calls(n)), strict=True):
             if chain[-1].followed:
                 others = chain[-1].follow_back(n, weights) + others
@@ -376,19 +333,6 @@ class Blocks:
                 start += size
             result += [next(others) for _ in each.block.of_normalization]
         return result
-
-
-def _array(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) -> np.ndarray:
-    """Zeros, at an address for vectors, with `beyond` more before and after them."""
-    size, count = np.dtype(kind).itemsize, math.prod(shape)
-    whole = np.zeros((count + 2 * beyond) * size + 64, np.uint8)
-    start = beyond * size + -(whole.ctypes.data + beyond * size) % 64
-    return whole[start : start + count * size].view(kind).reshape(shape)
-
-
-def _at(numbers: np.ndarray) -> int:
-    """The address of the first number."""
-    return numbers.ctypes.data
 
 
 def _numbers(tensor: tf.Tensor) -> np.ndarray:
