@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from stages.lib import calibration, occlusion
 
@@ -21,6 +22,26 @@ def test_the_temperature_that_made_them_too_sure_is_found_and_mends_them():
     before = calibration.expected_error(calibration.bins(probabilities, labels))
     after = calibration.expected_error(calibration.bins(calibration.scale(probabilities, found), labels))
     assert before > 0.15 and after < 0.02
+
+
+def test_the_temperature_is_the_one_with_the_highest_likelihood():
+    for seed, true in enumerate((0.2, 0.7, 1.0, 6.0)):
+        generator = np.random.default_rng(seed)
+        probabilities, labels = overconfident(400, true)
+        probabilities = generator.permuted(probabilities, axis=1) * 0.1 + probabilities * 0.9
+
+        def loss(logarithm: float, given=probabilities, labels=labels) -> float:
+            return -np.log(calibration.scale(given, np.exp(logarithm))[np.arange(len(labels)), labels]).mean()
+
+        bounds = tuple(np.log(calibration.TEMPERATURES))
+        best = np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
+        assert calibration.fit_temperature(probabilities, labels) == pytest.approx(best, rel=1e-4)
+
+
+def test_answers_that_are_all_right_ask_for_a_low_temperature_and_all_wrong_for_the_highest():
+    sure = np.eye(3)[[0, 1, 2]] * 0.9 + 0.1 / 3
+    assert calibration.fit_temperature(sure, np.array([0, 1, 2])) < 0.1  # 1.0 after rounding
+    assert calibration.fit_temperature(sure, np.array([1, 2, 0])) == pytest.approx(calibration.TEMPERATURES[1])
 
 
 def test_scaling_keeps_the_order_and_the_sum_and_1_changes_nothing():

@@ -10,6 +10,7 @@ import numpy as np
 BINS = 10
 SMALLEST = 1e-12  # a probability below counts as this, so that its logarithm is a number
 TEMPERATURES = (0.05, 20.0)  # a temperature outside says that the validation pictures are too few to fit one
+HALVINGS = 40  # of their range, which leave less than 1e-11 of it
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,19 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the lowest mean negative log-likelihood of labels int (n,)."""
-    from scipy.optimize import minimize_scalar  # takes a third of a second, which who only scales need not wait for
+    """The temperature with the lowest mean negative log-likelihood of labels int (n,).
 
-    def loss(logarithm: float) -> float:
-        scaled = scale(probabilities, np.exp(logarithm))
-        return -np.mean(np.log(scaled[np.arange(len(labels)), labels].clip(SMALLEST)))
-
-    return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
+    As a function of 1 / temperature this is convex, and its slope the mean of each picture's expected logarithm
+    less that of its label: halving finds where it changes its sign. (scipy.optimize takes longer to import.)
+    """
+    logarithms = np.log(np.clip(probabilities.astype(np.float64), SMALLEST, None))
+    of_labels = logarithms[np.arange(len(labels)), labels].mean()
+    low, high = np.log(TEMPERATURES)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        expected = (scale(probabilities, np.exp(middle)) * logarithms).sum(axis=1).mean()
+        low, high = (low, middle) if expected < of_labels else (middle, high)
+    return float(np.exp((low + high) / 2))
 
 
 def bins(probabilities: np.ndarray, labels: np.ndarray) -> list[Bin]:
