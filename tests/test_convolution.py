@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from stages.lib.convolution import Convolution, Shape
+from stages.lib.machine_code import address
+from stages.lib.threads import Share, Threads
 
 WITHOUT_AVX512 = {
     f"avx512{part}": False
@@ -28,9 +30,10 @@ def computed(shape: Shape, features: dict[str, bool]) -> list[bytes]:
     of_variables, of_pictures, scratch = array(n * shape.variables), array(n * shape.taken), array(shape.scratch)
     code = Convolution(shape, features)
     arrays = (pictures, kernel, bias, given, choice, scratch)
-    code.forward(n, *(each.ctypes.data for each in arrays))
+    calls = [code.forward(n, *map(address, arrays))]
     arrays = (pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch)
-    code.backward(n, shape.variables, *(each.ctypes.data for each in arrays))
+    calls.append(code.backward(n, shape.variables, *map(address, arrays)))
+    Threads(1, 0).run([Share(calls)])
     results = (given, choice, of_variables, of_pictures)
     assert all(np.isfinite(each).all() for each in results)
     assert (of_pictures != 0).any() == (not shape.scale)

@@ -38,13 +38,15 @@ def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.nda
     blocks.pictures[:n] = folded(images, network.depth(model)).reshape(n, -1)
     variables = [variable for layer in blocks.layers for variable in layer.trainable_variables]
     weights = (np.arange(count) < n).astype(np.float32)
-    x = tf.constant(blocks.forward(n, weights))
+    with blocks.threads:
+        x = tf.constant(blocks.forward(n, weights))
     with tf.GradientTape() as tape:
         tape.watch(x)
         found = fold.rest(blocks.layers, x)[:n]
         value = loss(found)
     upstream, *gradients = tape.gradient(value, [x, *variables])
-    gradients = [*blocks.gradients(*blocks.backward(n, weights, upstream)), *gradients]
+    with blocks.threads:
+        gradients = [*blocks.gradients(*blocks.backward(n, weights, upstream)), *gradients]
     pairs = zip([*blocks.trainable_variables, *variables], gradients, strict=True)
     by_path = {variable.path: gradient for variable, gradient in pairs}
     return np.asarray(found), [np.asarray(by_path[variable.path]) for variable in model.trainable_variables]

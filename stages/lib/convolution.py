@@ -16,14 +16,14 @@ A window that begins in the last planes goes on in the first ones, a place furth
 row and column of the last planes are no windows. They hold numbers without meaning, and their gradient has to be 0.
 """
 
-import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from llvmlite import binding, ir
+from llvmlite import ir
 
 from stages.lib import array
-from stages.lib.vector_code import BYTE, BYTES, FLOAT, I64, LANES, POINTER, VECTOR, ZERO, Code
+from stages.lib.machine_code import I64, POINTER, Call, MachineCode, processor
+from stages.lib.vector_code import BYTE, BYTES, FLOAT, LANES, VECTOR, ZERO, Code
 
 WINDOW = [(u, t) for u in range(4) for t in range(4)]  # the pixels that a pooling window's convolutions see
 POOL = [(a, b) for a in (0, 1) for b in (0, 1)]  # its convolutions, in the order in which pooling looks at them
@@ -88,46 +88,43 @@ class Shape:
 
 
 class Convolution:
-    """The machine code for one shape, as functions that take addresses and let go of Python's lock.
-
-    forward(n, pictures, kernel, bias, given, choice, scratch): of n pictures what comes out, and which of the four
-    convolutions was the largest, a byte each; kernel (3, 3, channels, filters), bias (filters,).
-    backward(n, apart, pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch): from the
-    gradient of `given` that of kernel and bias, for each picture, `apart` numbers apart, and, unless they are bytes, of
-    the pictures; flipped: the kernel, both ways, as (3, 3, filters, channels).
-    unfold(n, folded, plain), refold(n, folded, plain): for q = 1, the windows as (side, side, filters), and back.
-    scratch: Shape.scratch numbers, of which the first Shape.beyond are 0.
-    """
+    """The machine code for one shape, as calls with numbers and addresses."""
 
     def __init__(self, shape: Shape, features: dict[str, bool] | None = None):
-        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        features = binding.get_host_cpu_features() | (features or {})
+        """features: as MachineCode takes them."""
         # As many filters as the registers hold sums of, so that a pixel is loaded once for them.
-        at_once = 2 if features.get("avx512f") else 1
+        at_once = 2 if (processor() | (features or {})).get("avx512f") else 1
         module = ir.Module("convolution")
         _forward(module, shape, at_once)
         _backward(module, shape, at_once)
         if shape.q == 1:
             _order(module, shape, "unfold", lambda folded, plain: (folded, plain))
             _order(module, shape, "refold", lambda folded, plain: (plain, folded))
-        machine = binding.Target.from_default_triple().create_target_machine(
-            cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
-        )
-        parsed = binding.parse_assembly(str(module))
-        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
-        passes.getModulePassManager().run(parsed, passes)
-        self._engine = binding.create_mcjit_compiler(parsed, machine)  # the code lives as long as it does
-        self._engine.finalize_object()
-        self.forward = self._function("forward", 1, 6)
-        self.backward = self._function("backward", 2, 8)
-        if shape.q == 1:
-            self.unfold, self.refold = (self._function(name, 1, 2) for name in ("unfold", "refold"))
+        self._code = MachineCode(module, features)
 
-    def _function(self, name: str, numbers: int, pointers: int) -> Callable[..., None]:
-        arguments = [ctypes.c_int64] * numbers + [ctypes.c_void_p] * pointers
-        return ctypes.CFUNCTYPE(None, *arguments)(self._engine.get_function_address(name))
+    def forward(self, n: int, *arrays: int) -> Call:
+        """Of n pictures what comes out, and which of the four convolutions was the largest, a byte each.
+
+        arrays: the addresses of pictures, kernel (3, 3, channels, filters), bias (filters,), given, choice, scratch,
+        which has Shape.scratch numbers, of which the first Shape.beyond are 0.
+        """
+        return self._code.call("forward", n, *arrays)
+
+    def backward(self, n: int, apart: int, *arrays: int) -> Call:
+        """From the gradient of `given` that of kernel and bias, for each picture, `apart` numbers apart.
+
+        And of the pictures, unless they are bytes. arrays: the addresses of pictures, flipped, given, choice, of_given,
+        of_variables, of_pictures, scratch; flipped: the kernel, both ways, as (3, 3, filters, channels).
+        """
+        return self._code.call("backward", n, apart, *arrays)
+
+    def unfold(self, n: int, folded: int, plain: int) -> Call:
+        """For q = 1, n pictures' windows as (side, side, filters)."""
+        return self._code.call("unfold", n, folded, plain)
+
+    def refold(self, n: int, folded: int, plain: int) -> Call:
+        """The other way."""
+        return self._code.call("refold", n, folded, plain)
 
 
 def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.lib import array, convolution
+from stages.lib.machine_code import Call, address, aligned
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
-from stages.lib.threads import Threads, address, aligned
+from stages.lib.threads import Share, Threads
 
 # Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
 RISING = {
@@ -115,16 +116,15 @@ class Folded:
             self._in_use = compiled(functools.partial(self._follow, weights=None), given)
             self._back = compiled(self._follow_back, given, weights, of_result)
 
-    def forward(self, some: slice, scratch: int) -> Callable[[], None]:
+    def forward(self, some: slice, scratch: int) -> Call:
         """What computes `given` from `taken`, for some of the pictures."""
         arrays = (self.taken[some], *self.variables[:2], self.given[some], self.choice[some])
-        return functools.partial(self.code.forward, some.stop - some.start, *map(address, arrays), scratch)
+        return self.code.forward(some.stop - some.start, *map(address, arrays), scratch)
 
-    def backward(self, some: slice, scratch: int) -> Callable[[], None]:
+    def backward(self, some: slice, scratch: int) -> Call:
         """What computes `gradients` and `of_taken` from `of_given`, for some of the pictures."""
         arrays = (self.given[some], self.choice[some], self.of_given[some], self.gradients[some])
-        return functools.partial(
-            self.code.backward,
+        return self.code.backward(
             *(some.stop - some.start, self.gradients.strides[0] // self.gradients.itemsize),
             *map(address, (self.taken[some], self.variables[2], *arrays)),
             *(0 if self.of_taken is None else address(self.of_taken[some]), scratch),
@@ -217,6 +217,16 @@ def first_largest(groups: tf.Tensor) -> tf.Tensor:
     return largest, gradient
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Each thread's calls for a number of pictures."""
+
+    ahead: list[list[Share]]  # of each chain
+    unfold: list[Share]
+    refold: list[Share]
+    back: list[list[Share]]  # of each chain
+
+
 class Blocks:
     """The blocks of `model` for batches of up to `count` pictures. How many threads share them changes no bit.
 
@@ -260,9 +270,9 @@ class Blocks:
                 self._chains.append([])
         self._chains = [chain for chain in self._chains if chain]
         self.pictures = self._folded[0].taken
-        self._threads = Threads(threads, max(shape.scratch for shape in shapes))
-        self._result = aligned((count, blocks[-1].side, blocks[-1].side, filters))
-        self._known: dict[int, list[tuple[list, list]]] = {}
+        self.threads = Threads(threads, max(shape.scratch for shape in shapes))
+        self._result, self._upstream = (aligned((count, blocks[-1].side, blocks[-1].side, filters)) for _ in range(2))
+        self._known: dict[int, Shares] = {}
 
     @property
     def signature(self) -> tuple:
@@ -288,35 +298,45 @@ class Blocks:
 
         weights: as `normalize` takes them, in training.
         """
-        for chain, (ahead, _) in zip(self._chains, self._calls(n), strict=True):
-            self._threads.run(ahead)
+        shares = self._shares(n)
+        for chain, ahead in zip(self._chains, shares.ahead, strict=True):
+            self.threads.run(ahead)
             if chain[-1].followed:
                 chain[-1].follow(weights)
-        last = self._folded[-1]
-        last.code.unfold(n, address(last.result), address(self._result))
+        self.threads.run(shares.unfold)
         return self._result
 
     def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """After `forward`, from the gradient of what it gave, what `gradients` takes."""
-        last, others = self._folded[-1], []
-        last.code.refold(n, address(last.of_result), address(_numbers(upstream)))
-        for chain, (_, back) in zip(reversed(self._chains), reversed(self._calls(n)), strict=True):
+        shares, others = self._shares(n), []
+        self._upstream[:] = _numbers(upstream)
+        self.threads.run(shares.refold)
+        for chain, back in zip(reversed(self._chains), reversed(shares.back), strict=True):
             if chain[-1].followed:
                 others = chain[-1].follow_back(n, weights) + others
-            self._threads.run(back)
+            self.threads.run(back)
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
 
-    def _calls(self, n: int) -> list[tuple[list, list]]:
-        """For each chain what the threads call for n pictures, forward and backward."""
+    def _shares(self, n: int) -> "Shares":
+        """What the threads call for n pictures."""
         if n not in self._known:
-            self._known[n] = [
-                (
-                    self._threads.share(n, lambda *mine, chain=chain: [each.forward(*mine) for each in chain]),
-                    self._threads.share(n, lambda *mine, chain=chain: [each.backward(*mine) for each in chain[::-1]]),
-                )
-                for chain in self._chains
-            ]
+            share, last = functools.partial(self.threads.share, n), self._folded[-1]
+
+            def turned(
+                turn: Callable[..., Call], folded: np.ndarray, plain: np.ndarray, some: slice, _: int
+            ) -> list[Call]:
+                return [turn(some.stop - some.start, address(folded[some]), address(plain[some]))]
+
+            self._known[n] = Shares(
+                [share(lambda *mine, chain=chain: [each.forward(*mine) for each in chain]) for chain in self._chains],
+                share(functools.partial(turned, last.code.unfold, last.result, self._result)),
+                share(functools.partial(turned, last.code.refold, last.of_result, self._upstream)),
+                [
+                    share(lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
+                    for chain in self._chains
+                ],
+            )
         return self._known[n]
 
     @property

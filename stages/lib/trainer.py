@@ -108,12 +108,13 @@ class Trainer:
         size = self.batch_size
         targets = network.targets(labels, self.model.output_shape[-1])
         self._totals.assign(tf.zeros(2))
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            n = len(rows)
-            self._blocks.pictures[:n] = pictures[rows].reshape(n, -1)
-            weights = (np.arange(size) < n).astype(np.float32)
-            step(n, targets[np.resize(rows, size)], weights, start)
+        with self._blocks.threads:
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                n = len(rows)
+                self._blocks.pictures[:n] = pictures[rows].reshape(n, -1)
+                weights = (np.arange(size) < n).astype(np.float32)
+                step(n, targets[np.resize(rows, size)], weights, start)
         loss, accuracy = (float(mean) for mean in self._totals.numpy() / len(order))
         if self.n_classes == 0:
             return loss, 1 - loss * self._unit**2 / float(np.var(labels, dtype=np.float64))

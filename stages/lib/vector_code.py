@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from stages.lib.array import LANES
+from stages.lib.machine_code import I64
 
-BYTE, I64, FLOAT, POINTER = ir.IntType(8), ir.IntType(64), ir.FloatType(), ir.PointerType()
+BYTE, FLOAT = ir.IntType(8), ir.FloatType()
 VECTOR, BYTES = ir.VectorType(FLOAT, LANES), ir.VectorType(BYTE, LANES)
 ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 

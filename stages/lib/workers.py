@@ -6,7 +6,6 @@ of processes; a joblib backend other than the default (a Dask cluster, say) is p
 each other, which joblib does not know: it uses joblib's processes on this machine.
 """
 
-import os
 import signal
 import sys
 from collections import deque
@@ -27,12 +26,11 @@ Result = TypeVar("Result")
 
 
 def count(workers: int | str) -> int:
-    """The number of processes for params.yaml's `workers`: auto is one for each usable core."""
-    if workers != "auto":
-        return int(workers)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The number of processes for params.yaml's `workers`: auto is one for each core that this process may use.
+
+    Of a container's cores it may use fewer than it sees, which joblib knows.
+    """
+    return joblib.cpu_count() if workers == "auto" else int(workers)
 
 
 def in_order(function: Callable[..., Result], arguments: Iterable[tuple], workers: int | str) -> Iterator[Result]:

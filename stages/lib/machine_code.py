@@ -1,0 +1,87 @@
+"""Machine code of LLVM's language, calls of it that wait to be made, and the memory that it works on."""
+
+import ctypes
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import binding, ir
+
+I64, POINTER = ir.IntType(64), ir.PointerType()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call with all its arguments, for stages.lib.threads."""
+
+    entry: int  # the address of a function that takes the address of the arguments
+    arguments: np.ndarray  # int64
+    code: "MachineCode"  # which has to live as long
+
+
+class MachineCode:
+    """The machine code of a module, which lives as long as this does.
+
+    A name that a library of the process has as well may lead there: LLVM's own can hold blanks, which C's cannot.
+    """
+
+    def __init__(self, module: ir.Module | str, features: dict[str, bool] | None = None):
+        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        if isinstance(module, ir.Module):
+            for function in [each for each in module.functions if not each.is_declaration]:
+                _entry(module, function)
+        features = processor() | (features or {})
+        machine = binding.Target.from_default_triple().create_target_machine(
+            cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
+        )
+        parsed = binding.parse_assembly(str(module))
+        parsed.verify()  # what LLVM does with language that is not its own is anyone's guess
+        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
+        passes.getModulePassManager().run(parsed, passes)
+        self._engine = binding.create_mcjit_compiler(parsed, machine)
+        self._engine.finalize_object()
+
+    def function(self, name: str, *kinds: type) -> Callable[..., None]:
+        """To be called from Python, whose lock it lets go; kinds: the ctypes of its arguments."""
+        function = ctypes.CFUNCTYPE(None, *kinds)(self._engine.get_function_address(name))
+        function.code = self  # which has to live as long
+        return function
+
+    def call(self, name: str, *arguments: int) -> Call:
+        """The call of a function of the ir.Module, which takes integers and addresses."""
+        return Call(self._engine.get_function_address(_entry_of(name)), np.array(arguments, np.int64), self)
+
+
+def processor() -> dict[str, bool]:
+    """The instructions that this machine's processor has, by LLVM's names."""
+    return dict(binding.get_host_cpu_features())
+
+
+def _entry(module: ir.Module, function: ir.Function) -> None:
+    """A function that reads the arguments of `function` from memory."""
+    function.linkage = "internal"  # it becomes a part of its entry
+    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), _entry_of(function.name))
+    build = ir.IRBuilder(entry.append_basic_block())
+    places = (build.gep(entry.args[0], [I64(number)], source_etype=I64) for number in range(len(function.args)))
+    build.call(function, [build.load(at, typ=each.type) for at, each in zip(places, function.args, strict=True)])
+    build.ret_void()
+
+
+def _entry_of(name: str) -> str:
+    return f"{name} by its arguments' address"
+
+
+def aligned(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) -> np.ndarray:
+    """Zeros, at an address for vectors, with `beyond` more before and after them."""
+    size, count = np.dtype(kind).itemsize, math.prod(shape)
+    whole = np.zeros((count + 2 * beyond) * size + 64, np.uint8)
+    start = beyond * size + -(whole.ctypes.data + beyond * size) % 64
+    return whole[start : start + count * size].view(kind).reshape(shape)
+
+
+def address(numbers: np.ndarray) -> int:
+    """The address of the first number."""
+    return numbers.ctypes.data
