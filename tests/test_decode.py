@@ -89,6 +89,62 @@ def test_decoding_at_a_reduced_scale_stays_near_full_decoding(width, height):
     assert np.abs(decode(data, 96)[0].astype(float) - np.asarray(full)).mean() < 1.5
 
 
+def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    shape = (height, width) if mode == "L" else (height, width, 3)
+    return Image.fromarray(np.random.default_rng(width * height).integers(0, 256, shape, dtype=np.uint8))
+
+
+def rotated() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+# Around the borders of the scales for 16 pixels, of which 20 are held.
+SIDES = [(20, 20), (39, 200), (40, 41), (79, 80), (80, 81), (159, 400), (161, 163), (7, 300), (320, 240)]
+JPEGS = {f"{width} x {height}": encoded(noise(width, height), "JPEG") for width, height in SIDES} | {
+    f"{name} JPEG": encoded(noise(161, 83), "JPEG", **options)
+    for name, options in {
+        "4:4:4": {"subsampling": 0, "quality": 95},
+        "4:2:2": {"subsampling": 1},
+        "progressive": {"progressive": True},
+        "RGB": {"keep_rgb": True},
+        "restarted": {"restart_marker_rows": 1},
+        "commented": {"comment": b"a comment"},
+        "turned": {"exif": rotated()},
+        "poor": {"quality": 3},
+    }.items()
+}
+JPEGS |= {
+    "grey": encoded(noise(161, 83, "L"), "JPEG"),
+    "CMYK": encoded(noise(161, 83).convert("CMYK"), "JPEG"),
+    "two in one": encoded(noise(161, 83), "MPO", save_all=True, append_images=[noise(20, 20)]),
+    "with something behind it": encoded(noise(161, 83), "JPEG") + b"more" * 100,
+    "without its end": encoded(noise(161, 83), "JPEG")[:-2],
+    "cut off": encoded(noise(161, 83), "JPEG")[:-200],
+    "disturbed": encoded(noise(161, 83), "JPEG").replace(b"\xff\xda", b"\xff\xda\x00", 1),
+}
+
+
+@pytest.mark.parametrize("name", JPEGS)
+def test_a_jpeg_is_read_as_pillow_reads_it(name, monkeypatch):
+    def read() -> tuple[bytes, dict] | str:
+        try:
+            pixels, facts = decode(JPEGS[name], 16)
+        except Unusable as unusable:
+            return unusable.reason
+        return pixels.tobytes(), facts
+
+    calls = []
+    opened = Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, **named: calls.append(given) or opened(*given, **named))
+    ours = read()
+    needs_pillow = {"turned JPEG", "CMYK", "two in one", "without its end", "cut off", "disturbed"}
+    assert bool(calls) == (name in needs_pillow)
+    monkeypatch.setattr("stages.lib.decode._plain_jpeg", lambda *_: None)
+    assert ours == read()
+
+
 @pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="no photographs here")
 def test_photographs_stay_near_full_decoding():
     with zipfile.ZipFile(PHOTOGRAPHS) as archive:
