@@ -63,7 +63,6 @@ class Trainer:
         self._train_rest = fold.compiled(self._train_rest_, x, targets, weights, tf.TensorSpec(2, tf.int32))
         self._evaluate_rest = fold.compiled(self._evaluate_rest_, x, targets, weights)
         self._apply = fold.compiled(self._apply_, *self._blocks.signature)
-        self._pack = fold.compiled(self._blocks.packed)
 
     def start(self, weights: Path) -> None:
         """Take the weights of a .weights.h5 file and forget the optimizer's state."""
@@ -78,7 +77,7 @@ class Trainer:
         """Go on from what `state` gave."""
         for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
-        self._blocks.use(self._pack())
+        self._blocks.use(self._blocks.packed())
 
     def epoch(self, pictures: Pictures, labels: np.ndarray, order: np.ndarray, seed: int = 0) -> tuple[float, float]:
         """Train on all pictures once in the given order; mean loss and score as they were on the way.
