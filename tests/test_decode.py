@@ -120,6 +120,8 @@ JPEGS |= {
     "CMYK": encoded(noise(161, 83).convert("CMYK"), "JPEG"),
     "two in one": encoded(noise(161, 83), "MPO", save_all=True, append_images=[noise(20, 20)]),
     "with something behind it": encoded(noise(161, 83), "JPEG") + b"more" * 100,
+    "its header alone": encoded(noise(161, 83), "JPEG")[:100],
+    "a segment without a marker": encoded(noise(161, 83), "JPEG").replace(b"\xff\xdb", b"\x00\xdb", 1),
     "without its end": encoded(noise(161, 83), "JPEG")[:-2],
     "cut off": encoded(noise(161, 83), "JPEG")[:-200],
     "disturbed": encoded(noise(161, 83), "JPEG").replace(b"\xff\xda", b"\xff\xda\x00", 1),
@@ -139,8 +141,9 @@ def test_a_jpeg_is_read_as_pillow_reads_it(name, monkeypatch):
     opened = Image.open
     monkeypatch.setattr(Image, "open", lambda *given, **named: calls.append(given) or opened(*given, **named))
     ours = read()
-    needs_pillow = {"turned JPEG", "CMYK", "two in one", "without its end", "cut off", "disturbed"}
-    assert bool(calls) == (name in needs_pillow)
+    needs_pillow = {"turned JPEG", "CMYK", "two in one", "its header alone", "a segment without a marker"}
+    at_fault = {"without its end", "cut off", "disturbed"}
+    assert bool(calls) == (name in needs_pillow | at_fault)
     monkeypatch.setattr("stages.lib.decode._plain_jpeg", lambda *_: None)
     assert ours == read()
 
