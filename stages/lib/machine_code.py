@@ -39,7 +39,10 @@ class MachineCode:
         )
         parsed = binding.parse_assembly(str(module))
         parsed.verify()  # what LLVM does with language that is not its own is anyone's guess
-        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
+        # Code that is made of vectors, and unrolled where that pays, gains nothing from more than this but a wait.
+        options = binding.create_pipeline_tuning_options(speed_level=1)
+        options.loop_unrolling = False
+        passes = binding.create_pass_builder(machine, options)
         passes.getModulePassManager().run(parsed, passes)
         self._engine = binding.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
