@@ -72,10 +72,9 @@ class Folder:
         found, seen = [], set()
         for folder, folders, files in os.walk(self.path, followlinks=True):
             folders[:] = [name for name in sorted(folders) if not _seen(os.path.join(folder, name), seen)]
-            for name in files:
-                full = os.path.join(folder, name)
-                relative = os.path.relpath(full, self.path).replace(os.sep, "/")
-                found.append(Entry(relative, 0, _file_size(full)))
+            place = Path(folder).relative_to(self.path).as_posix()
+            before = "" if place == "." else f"{place}/"
+            found += [Entry(before + name, 0, _file_size(os.path.join(folder, name))) for name in files]
         return sorted(found, key=lambda entry: entry.name)
 
     def read(self, entry: Entry) -> bytes:

@@ -126,6 +126,8 @@ def image_file(picture: Picture, data: bytes) -> bytes:
 
 def printable(name: str) -> str:
     """`name` with bytes that are no UTF-8, and control characters, written as backslash escapes."""
+    if name.isprintable():
+        return name
     text = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
 
