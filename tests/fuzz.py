@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from conftest import encoded
+from conftest import encoded, lossless_jpeg
 from PIL import Image
 
 from stages.lib import source
@@ -46,6 +46,8 @@ def seeds() -> dict[str, list[bytes]]:
         encoded(image, "JPEG", progressive=True),
         encoded(image.convert("CMYK"), "JPEG"),
         encoded(image.convert("L"), "JPEG", restart_marker_blocks=4),
+        encoded(image, "JPEG", subsampling=0),
+        lossless_jpeg(160, 120),
     ]
     png = [
         encoded(image, "PNG"),

@@ -40,7 +40,7 @@ def test_the_temperature_is_the_one_with_the_highest_likelihood():
 
 def test_answers_that_are_all_right_ask_for_a_low_temperature_and_all_wrong_for_the_highest():
     sure = np.eye(3)[[0, 1, 2]] * 0.9 + 0.1 / 3
-    assert calibration.fit_temperature(sure, np.array([0, 1, 2])) < 0.1  # 1.0 after rounding
+    assert calibration.fit_temperature(sure, np.array([0, 1, 2])) < 0.1  # the sure ones are 1.0 then
     assert calibration.fit_temperature(sure, np.array([1, 2, 0])) == pytest.approx(calibration.TEMPERATURES[1])
 
 

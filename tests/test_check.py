@@ -17,3 +17,5 @@ def test_grey_is_what_shows_no_colour_whatever_its_mode():
     assert check.is_grey(grey)
     assert check.is_grey(grey + np.array([0, check.GREY, 0], np.uint8))
     assert not check.is_grey(grey + np.array([0, check.GREY + 1, 0], np.uint8))
+    grey[5, 3] = (0, check.GREY + 1, 0)  # one pixel is enough
+    assert not check.is_grey(grey)

@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import PHOTOGRAPHS, encoded
+from conftest import PHOTOGRAPHS, encoded, lossless_jpeg
 from PIL import Image
 
 from stages.lib.decode import MIN_SIDE, Unusable, decode
@@ -100,6 +100,13 @@ def rotated() -> Image.Exif:
     return exif
 
 
+def tall_pixels(data: bytes) -> bytes:
+    """The first component's sampling said to be 1 x 4."""
+    at = data.index(b"\xff\xc0") + 11
+    return data[:at] + b"\x14" + data[at + 1 :]
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
 # Around the borders of the scales for 16 pixels, of which 20 are held.
 SIDES = [(20, 20), (39, 200), (40, 41), (79, 80), (80, 81), (159, 400), (161, 163), (7, 300), (320, 240)]
 JPEGS = {f"{width} x {height}": encoded(noise(width, height), "JPEG") for width, height in SIDES} | {
@@ -112,6 +119,7 @@ JPEGS = {f"{width} x {height}": encoded(noise(width, height), "JPEG") for width,
         "restarted": {"restart_marker_rows": 1},
         "commented": {"comment": b"a comment"},
         "turned": {"exif": rotated()},
+        "turned by XMP": {"xmp": XMP},
         "poor": {"quality": 3},
     }.items()
 }
@@ -120,6 +128,10 @@ JPEGS |= {
     "CMYK": encoded(noise(161, 83).convert("CMYK"), "JPEG"),
     "two in one": encoded(noise(161, 83), "MPO", save_all=True, append_images=[noise(20, 20)]),
     "with something behind it": encoded(noise(161, 83), "JPEG") + b"more" * 100,
+    "lossless": lossless_jpeg(640, 480),
+    "lossless behind a marker without length": lossless_jpeg(640, 480).replace(b"\xff\xc3", b"\xff\x01\xff\xc3"),
+    "with tall pixels": tall_pixels(encoded(noise(161, 83), "JPEG")),
+    "filled up between segments": encoded(noise(161, 83), "JPEG").replace(b"\xff\xdb", b"\xff\xff\xdb"),
     "its header alone": encoded(noise(161, 83), "JPEG")[:100],
     "a segment without a marker": encoded(noise(161, 83), "JPEG").replace(b"\xff\xdb", b"\x00\xdb", 1),
     "without its end": encoded(noise(161, 83), "JPEG")[:-2],
@@ -141,11 +153,18 @@ def test_a_jpeg_is_read_as_pillow_reads_it(name, monkeypatch):
     opened = Image.open
     monkeypatch.setattr(Image, "open", lambda *given, **named: calls.append(given) or opened(*given, **named))
     ours = read()
-    needs_pillow = {"turned JPEG", "CMYK", "two in one", "its header alone", "a segment without a marker"}
-    at_fault = {"without its end", "cut off", "disturbed"}
-    assert bool(calls) == (name in needs_pillow | at_fault)
+    needs_pillow = {"turned JPEG", "turned by XMP JPEG", "CMYK", "two in one", "filled up between segments"}
+    at_fault = {"its header alone", "a segment without a marker", "without its end", "cut off", "disturbed"}
+    unknown = {"lossless", "lossless behind a marker without length", "with tall pixels"}
+    assert bool(calls) == (name in needs_pillow | at_fault | unknown)
     monkeypatch.setattr("stages.lib.decode._plain_jpeg", lambda *_: None)
     assert ours == read()
+
+
+def test_xmp_turns_a_picture():
+    assert decode(encoded(noise(40, 20), "JPEG", xmp=XMP), 8)[0].tobytes() == (
+        decode(encoded(noise(40, 20), "JPEG", exif=rotated()), 8)[0].tobytes()
+    )
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="no photographs here")

@@ -12,7 +12,7 @@ from stages.lib.threads import Share, Threads
 
 @pytest.fixture(scope="module")
 def counter() -> MachineCode:
-    """count(at, by): adds `by` to the number at an address, after some work."""
+    """count(at, by): adds `by` to the number at an address."""
     module = ir.Module("counter")
     kind = ir.FunctionType(ir.VoidType(), [POINTER, I64])
     function = ir.Function(module, kind, "count")
@@ -45,10 +45,11 @@ def test_every_call_is_made_once_in_every_turn(counter, count):
             assert counts.tolist() == [33 * made] * 4
 
 
-def test_pictures_are_shared_in_order_and_evenly_and_each_thread_has_its_memory():
+def test_pictures_are_shared_in_order_and_evenly_and_each_thread_has_its_memory(counter):
     seen = []
-    threads = Threads(3, 100)
-    threads.share(8, lambda some, scratch: seen.append((some, scratch)) or [])
+    threads, counts = Threads(3, 100), np.zeros(1, np.int64)
+    call = counter.call("count", address(counts), 1)
+    threads.share(8, lambda some, scratch: seen.append((some, scratch)) or [call])
     assert [each for each, _ in seen] == [slice(0, 3), slice(3, 6), slice(6, 8)]
     places = [scratch for _, scratch in seen]
     assert min(np.diff(sorted(places))) >= 400 and all(place % 64 == 0 for place in places)
@@ -68,3 +69,15 @@ def test_language_that_llvm_does_not_know_is_refused():
     start_that_is_jumped_to = "define void @f() {\nagain:\n  br label %again\n}"
     with pytest.raises(RuntimeError, match="predecessors"):
         MachineCode(start_that_is_jumped_to)
+
+
+def test_calls_that_the_code_would_read_wrongly_are_refused(counter):
+    with pytest.raises(KeyError, match="unknown"):
+        counter.call("unknown", 1, 2)
+    with pytest.raises(TypeError, match="count takes 2 arguments, not 1"):
+        counter.call("count", 1)
+    with pytest.raises(AssertionError):
+        Share([])
+    threads = Threads(2, 0)
+    with threads, pytest.raises(AssertionError), threads:
+        pass

@@ -181,7 +181,7 @@ def test_cores_that_repeats_leave_over_share_their_batches(tmp_path):
     p, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
     for workers, repeats, batch_size, threads in (
         *((1, 1, 40, 1), (8, 1, 40, 8), (8, 3, 40, 2), (2, 3, 40, 1)),
-        *((8, 1, 10, 2), (8, 1, 3, 1)),  # a few pictures are not worth the handing over
+        *((8, 1, 10, 5), (8, 1, 3, 1)),  # one picture is not worth the handing over
     ):
         changed = dataclasses.replace(p, workers=workers, repeats=repeats, batch_size=batch_size)
         assert Trainer(changed, architecture).threads == threads

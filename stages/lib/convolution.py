@@ -111,10 +111,11 @@ class Convolution:
         return self._code.call("forward", n, *arrays)
 
     def backward(self, n: int, apart: int, *arrays: int) -> Call:
-        """From the gradient of `given` that of kernel and bias, for each picture, `apart` numbers apart.
+        """From the gradient of `given` that of kernel and bias, for each picture, and that of pictures of float32.
 
-        And of the pictures, unless they are bytes. arrays: the addresses of pictures, flipped, given, choice, of_given,
-        of_variables, of_pictures, scratch; flipped: the kernel, both ways, as (3, 3, filters, channels).
+        apart: numbers from a picture's gradient of kernel and bias to the next one's. arrays: the addresses of
+        pictures, flipped, given, choice, of_given, of_variables, of_pictures (0 for pictures of bytes), scratch;
+        flipped: the kernel, both ways, as (3, 3, filters, channels).
         """
         return self._code.call("backward", n, apart, *arrays)
 

@@ -23,9 +23,12 @@ FORMATS = [name for name in ALLOWED if name in Image.OPEN]  # a build of Pillow 
 # Of 96: a 320x240 JPEG is decoded at 160x120. Mean absolute difference to full decoding and the same filter
 # on 200 photographs of 175 sizes: 1.1 of 255; at 1.0 it is 1.7, at 2.0 nothing is gained on such sizes.
 HELD = 1.25
-# Segments of a JPEG that Pillow looks after: EXIF, for its rotation, and several pictures in one file.
-BY_PILLOW = (b"Exif\0", b"MPF\0")
+# The segments before the picture of a JPEG that simplejpeg reads as Pillow does. Not among them are APP1, which can say
+# that the picture is to be turned, and lossless frames: libjpeg does not scale those, whatever size was asked for, and
+# simplejpeg makes room for that size alone.
+PLAIN = {0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)} - {0xE1}
 PICTURE_FOLLOWS = 0xDA  # the marker of the last segment before it
+PLAIN_PIXELS = 4 * 10**6  # of a decoded picture; of a larger one Pillow needs less memory
 MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}  # Pillow's names
 MIN_SIDE = 4  # below it there is nothing to see
 MAX_BYTES = 256 * 2**20  # of a file; 128 million pixels of 16 bits are smaller
@@ -79,27 +82,27 @@ def _plain_jpeg(data: bytes, size: int) -> tuple[Image.Image, dict[str, object]]
     if not data.startswith(b"\xff\xd8"):
         return None
     try:
-        if _is_by_pillow(data):
+        if not _is_plain(data):
             return None
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         scale = next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(height, width) // _least(size) >= scale)
         sides = [-(-side // scale) for side in (height, width)]
-        if space not in MODES or min(sides) < MIN_SIDE or height * width > MAX_PIXELS or math.prod(sides) > MAX_DECODED:
+        if space not in MODES or min(height, width) < MIN_SIDE:
+            return None
+        if height * width > MAX_PIXELS or math.prod(sides) > PLAIN_PIXELS:
             return None
         pixels = simplejpeg.decode_jpeg(data, min_height=sides[0], min_width=sides[1])
-    except (ValueError, IndexError, RuntimeError, MemoryError):
+    except (ValueError, LookupError, RuntimeError, MemoryError):
         return None
     return Image.fromarray(pixels), {"width": width, "height": height, "mode": MODES[space], "format": "JPEG"}
 
 
-def _is_by_pillow(jpeg: bytes) -> bool:
-    """Whether it has a segment of BY_PILLOW, or none that says where the picture begins. Raises IndexError."""
+def _is_plain(jpeg: bytes) -> bool:
+    """Whether its segments up to the picture are PLAIN, and none says that there are several. Raises IndexError."""
     at = 2
-    while jpeg[at] == 0xFF and jpeg[at + 1] != PICTURE_FOLLOWS:
-        if jpeg.startswith(BY_PILLOW, at + 4):
-            return True
+    while jpeg[at] == 0xFF and jpeg[at + 1] in PLAIN and not jpeg.startswith(b"MPF\0", at + 4):
         at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
-    return jpeg[at] != 0xFF
+    return jpeg[at] == 0xFF and jpeg[at + 1] == PICTURE_FOLLOWS
 
 
 def _least(size: int) -> int:

@@ -318,7 +318,7 @@ class Blocks:
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
 
-    def _shares(self, n: int) -> "Shares":
+    def _shares(self, n: int) -> Shares:
         """What the threads call for n pictures."""
         if n not in self._known:
             share, last = functools.partial(self.threads.share, n), self._folded[-1]

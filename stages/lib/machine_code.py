@@ -30,9 +30,11 @@ class MachineCode:
         """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
+        self._arguments: dict[str, int] = {}
         if isinstance(module, ir.Module):
             for function in [each for each in module.functions if not each.is_declaration]:
                 _entry(module, function)
+                self._arguments[function.name] = len(function.args)
         features = processor() | (features or {})
         machine = binding.Target.from_default_triple().create_target_machine(
             cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
@@ -55,6 +57,8 @@ class MachineCode:
 
     def call(self, name: str, *arguments: int) -> Call:
         """The call of a function of the ir.Module, which takes integers and addresses."""
+        if len(arguments) != self._arguments[name]:
+            raise TypeError(f"{name} takes {self._arguments[name]} arguments, not {len(arguments)}")
         return Call(self._engine.get_function_address(_entry_of(name)), np.array(arguments, np.int64), self)
 
 

@@ -128,23 +128,28 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 sys.excepthook = _excepthook
 
-# Processes of stages.lib.workers end when they are told to; errors in them are the program's that began them.
+# Processes of stages.lib.workers end when they are told to. Errors travel to the program that began them, which does
+# not ask for their exit codes.
 _ends_well = parent_process() is not None
 
 
 def _leave() -> None:
     """End a process that has nothing left to do. To take apart what TensorFlow left takes a quarter of a second."""
-    if _ends_well:
+    if not _ends_well:
+        return
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+    except (OSError, ValueError):  # Python tries again, and says so
+        return
+    os._exit(0)
 
 
-atexit.register(_leave)  # before any other, and so called after them
+atexit.register(_leave)  # before what the program's libraries register, and so called after it
 
 
 def run(main: Callable[[], None], stopped: str = STOPPED) -> None:
-    """Call `main` as the body of a program: a user's mistake ends as one line and exit code 1.
+    """Call `main` as the body of a program, its last call: a user's mistake ends as one line and exit code 1.
 
     stopped: what Ctrl-C ends with.
 

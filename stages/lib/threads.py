@@ -88,9 +88,10 @@ end:
 
 
 class Share:
-    """The calls of one thread, as machine code reads them."""
+    """The calls of one thread, as machine code reads them. There is at least one."""
 
     def __init__(self, calls: Sequence[Call]):
+        assert calls
         self._calls = calls  # their arguments have to live as long
         pairs = [(call.entry, address(call.arguments)) for call in calls]
         self._numbers = np.array([len(calls), *np.ravel(pairs)], np.int64)
@@ -100,7 +101,8 @@ class Share:
 class Threads:
     """Threads that share a batch's pictures, each with memory of its own to work in.
 
-    Within `with threads:` the others are awake, and each keeps a core busy; outside this one does their share, too.
+    Within `with threads:`, which is not for a second one in it, the others are awake, and each keeps a core busy;
+    outside this one does their share, too.
     """
 
     def __init__(self, count: int, numbers: int):
@@ -120,6 +122,7 @@ class Threads:
             weakref.finalize(self, turns.put, None)
 
     def __enter__(self) -> "Threads":
+        assert not self._awake
         self._seats[:, [TURN, DONE]] = self._turn
         self._awake = True
         for turns in self._turns:

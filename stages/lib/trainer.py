@@ -19,7 +19,7 @@ from stages.lib.params import Params, loss_name
 from stages.lib.runtime import UserError
 
 Pictures = np.ndarray | Augmented
-PICTURES_A_THREAD = 4  # at least: to hand over a share takes about as long as a picture
+PICTURES_A_THREAD = 2  # at least: of four, two threads have a sixth more done than one, of two hardly anything
 # No public name leads to XLA's barrier: what it holds is computed before what comes after it. runtime.py lets it
 # stay until XLA has laid out its memory.
 optimization_barrier = importlib.import_module("tensorflow.compiler.tf2xla.python.xla").optimization_barrier

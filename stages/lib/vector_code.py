@@ -1,4 +1,4 @@
-"""A function of machine code in the making: LLVM's builder, with loops, vectors, and offsets into arrays of numbers."""
+"""Writing functions of machine code that compute with vectors of numbers in memory."""
 
 from collections.abc import Callable, Sequence
 
