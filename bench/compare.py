@@ -29,7 +29,7 @@ from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 from PIL import Image
 
-from stages.lib import array, outputs
+from stages.lib import array, outputs, workers
 from tests.verify import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -365,7 +365,7 @@ def main() -> None:
         else:
             results = {
                 "command": command,
-                "machine": f"{processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}",
+                "machine": f"{processor()}, {workers.count('auto')} cores, {platform.system()}",
                 "versions": ", ".join(
                     [f"Python {platform.python_version()}", *(f"{each} {version(each)}" for each in PACKAGES)]
                 ),

@@ -185,13 +185,15 @@ def decoding(folder: Path) -> dict:
 
     import simplejpeg
 
+    from stages.lib import workers
+
     files = sorted(folder.rglob("*.jpg"))
 
     def decode(file: Path) -> None:
         simplejpeg.decode_jpeg(file.read_bytes(), fastdct=True, fastupsample=True, min_height=120, min_width=120)
 
     def once() -> int:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(workers.count("auto")) as pool:
             return len(list(pool.map(decode, files)))
 
     return _reading(once)

@@ -62,6 +62,13 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def turned_exif() -> Image.Exif:
+    """Says that the picture is to be turned by 90 degrees clockwise."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
 def _segment(marker: int, content: bytes) -> bytes:
     return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
 

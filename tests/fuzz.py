@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from conftest import encoded, lossless_jpeg
+from conftest import encoded, lossless_jpeg, turned_exif
 from PIL import Image
 
 from stages.lib import source
@@ -38,11 +38,9 @@ def seeds() -> dict[str, list[bytes]]:
     """Whole files to begin with, by kind."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
-    exif = Image.Exif()
-    exif[0x0112] = 6
 
     jpeg = [
-        encoded(image, "JPEG", quality=80, exif=exif),
+        encoded(image, "JPEG", quality=80, exif=turned_exif()),
         encoded(image, "JPEG", progressive=True),
         encoded(image.convert("CMYK"), "JPEG"),
         encoded(image.convert("L"), "JPEG", restart_marker_blocks=4),

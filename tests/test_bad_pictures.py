@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import encoded, scene, stripes, write_params
+from conftest import encoded, scene, stripes, turned_exif, write_params
 from PIL import Image
 from test_stages import data, names, run_all, run_stage
 
@@ -31,9 +31,7 @@ def bomb() -> bytes:
 
 
 def rotated() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(stripes(0, 900), "JPEG", exif=exif)
+    return encoded(stripes(0, 900), "JPEG", exif=turned_exif())
 
 
 def animation(kind: str) -> bytes:

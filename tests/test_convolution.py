@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.lib.convolution import Convolution, Shape
-from stages.lib.machine_code import address
+from stages.lib.machine_code import address, aligned
 from stages.lib.threads import Share, Threads
 
 WITHOUT_AVX512 = {
@@ -18,10 +18,10 @@ def computed(shape: Shape, features: dict[str, bool]) -> list[bytes]:
     n, margin, noise = 3, 4 * shape.beyond, np.random.default_rng(0)
 
     def array(count: int, values: str = "") -> np.ndarray:
-        whole = np.zeros(count + 2 * margin, np.uint8 if values == "bytes" else np.float32)
+        numbers = aligned((count,), margin, np.uint8 if values == "bytes" else np.float32)
         if values:
-            whole[margin:-margin] = noise.integers(0, 256, count) if values == "bytes" else noise.normal(size=count)
-        return whole[margin:-margin]
+            numbers[:] = noise.integers(0, 256, count) if values == "bytes" else noise.normal(size=count)
+        return numbers
 
     pictures = array(n * shape.taken, "bytes" if shape.scale else "normal")
     kernel, bias, flipped = array(shape.kernel, "normal"), array(shape.filters, "normal"), array(shape.kernel, "normal")

@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import PHOTOGRAPHS, encoded, lossless_jpeg
+from conftest import PHOTOGRAPHS, encoded, lossless_jpeg, turned_exif
 from PIL import Image
 
 from stages.lib.decode import MIN_SIDE, Unusable, decode
@@ -66,9 +66,7 @@ def test_the_first_frame_of_an_animation_is_used():
 def test_exif_rotation_is_applied():
     image = Image.new("RGB", (40, 20), "black")
     image.paste("white", (0, 0, 20, 20))  # left half white
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: left becomes top
-    pixels, _ = decode(encoded(image, "JPEG", exif=exif, quality=95), 16)
+    pixels, _ = decode(encoded(image, "JPEG", exif=turned_exif(), quality=95), 16)  # left becomes top
     assert pixels[2, 8].min() > 240
     assert pixels[13, 8].max() < 15
 
@@ -94,12 +92,6 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(np.random.default_rng(width * height).integers(0, 256, shape, dtype=np.uint8))
 
 
-def rotated() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
-
-
 def tall_pixels(data: bytes) -> bytes:
     """The first component's sampling said to be 1 x 4."""
     at = data.index(b"\xff\xc0") + 11
@@ -118,7 +110,7 @@ JPEGS = {f"{width} x {height}": encoded(noise(width, height), "JPEG") for width,
         "RGB": {"keep_rgb": True},
         "restarted": {"restart_marker_rows": 1},
         "commented": {"comment": b"a comment"},
-        "turned": {"exif": rotated()},
+        "turned": {"exif": turned_exif()},
         "turned by XMP": {"xmp": XMP},
         "poor": {"quality": 3},
     }.items()
@@ -163,7 +155,7 @@ def test_a_jpeg_is_read_as_pillow_reads_it(name, monkeypatch):
 
 def test_xmp_turns_a_picture():
     assert decode(encoded(noise(40, 20), "JPEG", xmp=XMP), 8)[0].tobytes() == (
-        decode(encoded(noise(40, 20), "JPEG", exif=rotated()), 8)[0].tobytes()
+        decode(encoded(noise(40, 20), "JPEG", exif=turned_exif()), 8)[0].tobytes()
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEFAULTS, PHOTOGRAPHS, ROOT, encoded, scene, stripes
+from conftest import DEFAULTS, PHOTOGRAPHS, ROOT, encoded, scene, stripes, turned_exif
 from PIL import Image
 from test_pages import browser  # noqa: F401  a fixture
 
@@ -46,8 +46,6 @@ def page_file(folder: Path, task: str) -> Path:
 
 def pictures() -> dict[str, bytes]:
     """Pictures that a browser and Pillow may read differently."""
-    turned = Image.Exif()
-    turned[0x0112] = 6  # lies on its side
     clear = stripes(1, 1).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     return {
@@ -59,7 +57,7 @@ def pictures() -> dict[str, bytes]:
         "grey": encoded(scene(1).convert("L")),
         "palette": encoded(scene(2).quantize(50)),
         "jpeg": encoded(scene(3, (70, 60)), "JPEG", quality=90),
-        "turned jpeg": encoded(scene(4, (75, 50)), "JPEG", exif=turned),
+        "turned jpeg": encoded(scene(4, (75, 50)), "JPEG", exif=turned_exif()),
         "large jpeg": encoded(scene(5, (407, 300)), "JPEG", quality=90),
         "webp": encoded(scene(6, (64, 70)), "WEBP", lossless=True),
         "transparent": encoded(clear),

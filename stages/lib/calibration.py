@@ -29,8 +29,15 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
     For softmax this is the temperature of its inputs; for a sigmoid's two columns, too.
     """
-    logarithms = np.log(np.clip(probabilities.astype(np.float64), SMALLEST, None)) / temperature
-    powers = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
+    return _softmax(_logarithms(probabilities) / temperature)
+
+
+def _logarithms(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(probabilities.astype(np.float64), SMALLEST, None))
+
+
+def _softmax(inputs: np.ndarray) -> np.ndarray:
+    powers = np.exp(inputs - inputs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
@@ -40,12 +47,12 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     As a function of 1 / temperature this is convex, and its slope the mean of each picture's expected logarithm
     less that of its label: halving finds where it changes its sign. (scipy.optimize takes longer to import.)
     """
-    logarithms = np.log(np.clip(probabilities.astype(np.float64), SMALLEST, None))
+    logarithms = _logarithms(probabilities)
     of_labels = logarithms[np.arange(len(labels)), labels].mean()
     low, high = np.log(TEMPERATURES)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        expected = (scale(probabilities, np.exp(middle)) * logarithms).sum(axis=1).mean()
+        expected = (_softmax(logarithms / np.exp(middle)) * logarithms).sum(axis=1).mean()
         low, high = (low, middle) if expected < of_labels else (middle, high)
     return float(np.exp((low + high) / 2))
 

@@ -93,7 +93,7 @@ class Convolution:
     def __init__(self, shape: Shape, features: dict[str, bool] | None = None):
         """features: as MachineCode takes them."""
         # As many filters as the registers hold sums of, so that a pixel is loaded once for them.
-        at_once = 2 if (processor() | (features or {})).get("avx512f") else 1
+        at_once = 2 if processor(features).get("avx512f") else 1
         module = ir.Module("convolution")
         _forward(module, shape, at_once)
         _backward(module, shape, at_once)

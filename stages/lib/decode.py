@@ -87,9 +87,8 @@ def _plain_jpeg(data: bytes, size: int) -> tuple[Image.Image, dict[str, object]]
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         scale = next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(height, width) // _least(size) >= scale)
         sides = [-(-side // scale) for side in (height, width)]
-        if space not in MODES or min(height, width) < MIN_SIDE:
-            return None
-        if height * width > MAX_PIXELS or math.prod(sides) > PLAIN_PIXELS:
+        _check_stored(width, height)
+        if space not in MODES or math.prod(sides) > PLAIN_PIXELS:
             return None
         pixels = simplejpeg.decode_jpeg(data, min_height=sides[0], min_width=sides[1])
     except (ValueError, LookupError, RuntimeError, MemoryError):
@@ -105,6 +104,14 @@ def _is_plain(jpeg: bytes) -> bool:
     return jpeg[at] == 0xFF and jpeg[at + 1] == PICTURE_FOLLOWS
 
 
+def _check_stored(width: int, height: int) -> None:
+    """Raise Unusable where there is nothing to see, or too much to decode."""
+    if min(width, height) < MIN_SIDE:
+        raise Unusable(f"{width} x {height} pixels", f"remove it; a picture has at least {MIN_SIDE} pixels a side")
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"{width} x {height} pixels", f"scale it down to at most {MAX_PIXELS // 10**6} million pixels")
+
+
 def _least(size: int) -> int:
     """The least side of what a JPEG is decoded to."""
     return math.ceil(HELD * size)
@@ -117,10 +124,7 @@ def _resized(rgb: Image.Image, size: int) -> np.ndarray:
 def _read(image: Image.Image, size: int) -> tuple[np.ndarray, dict[str, object]]:
     width, height = image.size
     facts = {"width": width, "height": height, "mode": image.mode, "format": image.format}
-    if min(width, height) < MIN_SIDE:
-        raise Unusable(f"{width} x {height} pixels", f"remove it; a picture has at least {MIN_SIDE} pixels a side")
-    if width * height > MAX_PIXELS:
-        raise Unusable(f"{width} x {height} pixels", f"scale it down to at most {MAX_PIXELS // 10**6} million pixels")
+    _check_stored(width, height)
     image.draft(None, (_least(size), _least(size)))
     if image.width * image.height > MAX_DECODED:
         raise Unusable(f"{width} x {height} pixels", f"scale it down to at most {MAX_DECODED // 10**6} million pixels")

@@ -323,15 +323,13 @@ class Blocks:
         if n not in self._known:
             share, last = functools.partial(self.threads.share, n), self._folded[-1]
 
-            def turned(
-                turn: Callable[..., Call], folded: np.ndarray, plain: np.ndarray, some: slice, _: int
-            ) -> list[Call]:
-                return [turn(some.stop - some.start, address(folded[some]), address(plain[some]))]
+            def turned(turn: Callable[..., Call], *arrays: np.ndarray) -> list[Share]:
+                return share(lambda some, _: [turn(some.stop - some.start, *(address(each[some]) for each in arrays))])
 
             self._known[n] = Shares(
                 [share(lambda *mine, chain=chain: [each.forward(*mine) for each in chain]) for chain in self._chains],
-                share(functools.partial(turned, last.code.unfold, last.result, self._result)),
-                share(functools.partial(turned, last.code.refold, last.of_result, self._upstream)),
+                turned(last.code.unfold, last.result, self._result),
+                turned(last.code.refold, last.of_result, self._upstream),
                 [
                     share(lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
                     for chain in self._chains

@@ -35,7 +35,7 @@ class MachineCode:
             for function in [each for each in module.functions if not each.is_declaration]:
                 _entry(module, function)
                 self._arguments[function.name] = len(function.args)
-        features = processor() | (features or {})
+        features = processor(features)
         machine = binding.Target.from_default_triple().create_target_machine(
             cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
         )
@@ -62,9 +62,9 @@ class MachineCode:
         return Call(self._engine.get_function_address(_entry_of(name)), np.array(arguments, np.int64), self)
 
 
-def processor() -> dict[str, bool]:
-    """The instructions that this machine's processor has, by LLVM's names."""
-    return dict(binding.get_host_cpu_features())
+def processor(changes: dict[str, bool] | None = None) -> dict[str, bool]:
+    """The instructions that this machine's processor has, by LLVM's names, but for `changes`."""
+    return binding.get_host_cpu_features() | (changes or {})
 
 
 def _entry(module: ir.Module, function: ir.Function) -> None:
