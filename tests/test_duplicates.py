@@ -13,9 +13,8 @@ from stages.lib.decode import decode
 
 
 def groups(images: list[np.ndarray]) -> tuple[list[int], list[int]]:
-    copies = [duplicates.copy_hash(image) for image in images]
-    looks = np.array([duplicates.look_hash(image) for image in images])
-    return duplicates.groups(copies, looks, np.array(images), range(len(images)))
+    pixels = np.array(images)
+    return duplicates.groups(duplicates.look_hashes(pixels), pixels, range(len(images)))
 
 
 def variants(image: Image.Image) -> dict[str, bytes]:
@@ -82,8 +81,10 @@ def test_near_pairs_are_those_of_comparing_each_with_each():
         flipped[generator.permutation(256)[:bits]] ^= 1
         pairs[bits] = np.packbits(flipped)
     looks = np.array([*hashes, *pairs.values()])
-    pixels = np.zeros((1, 4, 4, 3), np.uint8)
-    _, group = duplicates.groups([b"%d" % n for n in range(len(looks))], looks, pixels, [0] * len(looks))
+    pixels = (
+        np.arange(len(looks), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3) // 3
+    )  # all near, not all equal
+    _, group = duplicates.groups(looks, pixels, range(len(looks)))
     bits = np.unpackbits(looks, axis=1).astype(int)
     near = (bits[:, None] != bits[None]).sum(axis=2) <= duplicates.NEAR_BITS
     assert near.sum() > len(looks)
@@ -100,7 +101,24 @@ def test_a_thousand_takes_of_one_scene_are_one_group():
 
 
 def test_hashes_do_not_depend_on_how_the_pixels_lie_in_memory():
-    image = np.asarray(scene(1).resize((96, 96)))
-    turned = np.asfortranarray(image)
-    assert duplicates.copy_hash(np.ascontiguousarray(turned)) == duplicates.copy_hash(image)
-    assert (duplicates.look_hash(turned) == duplicates.look_hash(image)).all()
+    images = np.stack([np.asarray(scene(seed).resize((96, 96))) for seed in (1, 2, 1)])
+    turned = np.asfortranarray(images)
+    np.testing.assert_array_equal(duplicates.look_hashes(turned), duplicates.look_hashes(images))
+    looks = duplicates.look_hashes(images)
+    assert duplicates.groups(looks, turned, range(3)) == duplicates.groups(looks, images, range(3)) == ([0, 1, 0],) * 2
+
+
+@pytest.mark.parametrize("size", [8, 96, 128, 300, 1001])
+def test_a_hash_is_that_of_sums_without_rounding(size):
+    """In Python's whole numbers, which have no limit."""
+    image = np.random.default_rng(size).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    angles = np.pi * np.arange(16)[:, None] * (2 * np.arange(size) + 1) / (2 * size)
+    cosines = np.rint(np.cos(angles) * duplicates.WHOLE).astype(int).astype(object)
+    light = image.astype(object) @ np.array(duplicates.LUMA, object)
+    frequencies = (cosines @ light @ cosines.T).ravel()
+    ordered = sorted(frequencies)
+    bits = np.array([2 * each > ordered[127] + ordered[128] for each in frequencies])
+    np.testing.assert_array_equal(duplicates.look_hashes(image[None])[0], np.packbits(bits))
+    down, _ = duplicates._cosines(size)
+    largest = np.where(cosines.T > 0, 255, 0)  # of sums down
+    np.testing.assert_array_equal(down @ largest.astype(down.dtype), (cosines @ largest.astype(object)).astype(float))

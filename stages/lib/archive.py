@@ -78,7 +78,7 @@ class Folder:
         return sorted(found, key=lambda entry: entry.name)
 
     def read(self, entry: Entry) -> bytes:
-        return _read_part(self.path / entry.name, entry)
+        return _read_part(os.path.join(self.path, entry.name), entry)
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,17 @@ def _file_size(path: str) -> int:
         return 0  # a dangling link: reading it fails too, and that is where it is reported
 
 
-def _read_part(path: Path, entry: Entry) -> bytes:
-    # A named pipe or a device would block for ever; only regular files are pictures.
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("not a regular file")
-    with open(path, "rb") as file:
-        file.seek(entry.start)
-        return file.read(entry.size)
+def _read_part(path: str | Path, entry: Entry) -> bytes:
+    # By the system's own calls, which take half the time of `open` and what it makes.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        # A named pipe or a device would block for ever; only regular files are pictures.
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        os.lseek(descriptor, entry.start, os.SEEK_SET)
+        return os.read(descriptor, entry.size)
+    finally:
+        os.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)

@@ -54,9 +54,13 @@ def create(path: Path, count: int, size: int) -> np.memmap:
     return array
 
 
-def open_for_writing(path: Path) -> np.memmap:
-    """The array that `create` made, in another process; what is written is seen by all."""
-    return np.lib.format.open_memmap(path, mode="r+")
+def write_rows(path: Path, start: int, images: np.ndarray) -> None:
+    """Write `images` into the array that `create` made, from row `start` on; other processes may write other rows."""
+    with open(path, "r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        file.seek(start * images[0].nbytes, os.SEEK_CUR)
+        file.write(images)
 
 
 def layout(size: int, depth: int) -> tuple[int, int]:

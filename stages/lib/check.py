@@ -142,17 +142,19 @@ def is_grey(image: np.ndarray) -> bool:
 
 
 def _is_grey(image: np.ndarray) -> bool:
-    red, green, blue = (image[..., channel].astype(np.int16) for channel in range(3))
+    red, green, blue = image.astype(np.int16).transpose(2, 0, 1)
     return all(int(np.abs(one - other).max()) <= GREY for one, other in ((red, green), (green, blue), (blue, red)))
 
 
-def colour_features(image: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each channel: uint8 (h, w, 3) to float64 (6,)."""
-    channels = image.reshape(-1, 3).T.astype(np.float64, order="C")  # of whole numbers, so that no sum is rounded
-    pixels = channels.shape[1]
-    mean = channels.sum(axis=1) / pixels
-    squares = np.einsum("ij,ij->i", channels, channels) / pixels
-    return np.concatenate([mean, np.sqrt(np.maximum(squares - mean**2, 0))])
+def colour_features(images: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel: uint8 (n, h, w, 3) to float64 (n, 6)."""
+    count, height, width, channels = images.shape
+    # Of whole numbers, down the columns by a type that rounds no sum of their squares.
+    exact = np.float32 if 255**2 * height <= 2**24 else np.float64
+    values, ones = images.reshape(count, height, -1).astype(exact), np.ones(height, exact)
+    sums = np.stack([ones @ values, ones @ (values * values)]).reshape(2, count, width, channels)
+    mean, squares = sums.sum(axis=2, dtype=np.float64) / (height * width)
+    return np.concatenate([mean, np.sqrt(np.maximum(squares - mean**2, 0))], axis=1)
 
 
 def colour_only_accuracy(

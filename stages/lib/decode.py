@@ -8,6 +8,7 @@ import io
 import math
 import struct
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
@@ -27,13 +28,18 @@ HELD = 1.25
 # that the picture is to be turned, and lossless frames: libjpeg does not scale those, whatever size was asked for, and
 # simplejpeg makes room for that size alone.
 PLAIN = {0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)} - {0xE1}
-PICTURE_FOLLOWS = 0xDA  # the marker of the last segment before it
+SCAN = 0xDA  # the marker of the last segment before it
+SEGMENT = struct.Struct(">BBH")  # 255, marker, length from there on
 PLAIN_PIXELS = 4 * 10**6  # of a decoded picture; of a larger one Pillow needs less memory
 MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}  # Pillow's names
 MIN_SIDE = 4  # below it there is nothing to see
 MAX_BYTES = 256 * 2**20  # of a file; 128 million pixels of 16 bits are smaller
 MAX_PIXELS = 128 * 10**6  # as stored; a progressive JPEG of this size takes about 400 MB to decode
 MAX_DECODED = 64 * 10**6  # after JPEG's own reduction; RGBA of this size takes 256 MB
+
+# From a JPEG file, the place of its scan, its sampling and what part of its size it is decoded at: its pixels, uint8
+# (size, size, 3), or None.
+ReadJpeg = Callable[[bytes, int, str, int], np.ndarray | None]
 
 Image.MAX_IMAGE_PIXELS = None  # the bounds above are checked instead, before any pixel is decoded
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -48,18 +54,19 @@ class Unusable(Exception):
         self.advice = advice
 
 
-def decode(data: bytes, size: int) -> tuple[np.ndarray, dict[str, object]]:
+def decode(data: bytes, size: int, read_jpeg: ReadJpeg | None = None) -> tuple[np.ndarray, dict[str, object]]:
     """The picture in `data` as uint8 (size, size, 3) RGB, and facts: width, height, mode, format.
 
     The picture is resized as a whole, not cropped, by Pillow's antialiased bilinear filter; a JPEG is
     first decoded at the smallest of its DCT scales (1/2, 1/4, 1/8) that still holds HELD times `size`.
+    read_jpeg: gives most JPEG files, the same pixels as without it (stages.lib.jpeg).
     Raises Unusable.
     """
     if not data:
         raise Unusable("empty file", "copy it again or remove it")
-    plain = _plain_jpeg(data, size)
+    plain = _plain_jpeg(data, size, read_jpeg)
     if plain:
-        return _resized(plain[0], size), plain[1]
+        return plain
     try:
         # Pillow warns about odd metadata (EXIF, palettes); the pixels are what counts here.
         with warnings.catch_warnings():
@@ -74,7 +81,7 @@ def decode(data: bytes, size: int) -> tuple[np.ndarray, dict[str, object]]:
         raise Unusable(f"damaged: {type(error).__name__} {error}", "remove it, or save it again") from None
 
 
-def _plain_jpeg(data: bytes, size: int) -> tuple[Image.Image, dict[str, object]] | None:
+def _plain_jpeg(data: bytes, size: int, read_jpeg: ReadJpeg | None) -> tuple[np.ndarray, dict[str, object]] | None:
     """What `_read` makes of most JPEG files, the same pixels by the same library, without what Pillow does around it.
 
     None for any other file, and for one with any fault: Pillow says which, or knows how to read it.
@@ -82,26 +89,37 @@ def _plain_jpeg(data: bytes, size: int) -> tuple[Image.Image, dict[str, object]]
     if not data.startswith(b"\xff\xd8"):
         return None
     try:
-        if not _is_plain(data):
+        scan = _scan_of_plain(data)
+        if scan is None:
             return None
-        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        height, width, space, sampling = simplejpeg.decode_jpeg_header(data)
         scale = next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(height, width) // _least(size) >= scale)
         sides = [-(-side // scale) for side in (height, width)]
         _check_stored(width, height)
         if space not in MODES or math.prod(sides) > PLAIN_PIXELS:
             return None
+        facts = {"width": width, "height": height, "mode": MODES[space], "format": "JPEG"}
+        if read_jpeg and space == "YCbCr":
+            pixels = read_jpeg(data, scan, sampling, scale)
+            if pixels is not None:
+                return pixels, facts
         pixels = simplejpeg.decode_jpeg(data, min_height=sides[0], min_width=sides[1])
-    except (ValueError, LookupError, RuntimeError, MemoryError):
+    except (ValueError, LookupError, struct.error, RuntimeError, MemoryError):
         return None
-    return Image.fromarray(pixels), {"width": width, "height": height, "mode": MODES[space], "format": "JPEG"}
+    return _resized(Image.fromarray(pixels), size), facts
 
 
-def _is_plain(jpeg: bytes) -> bool:
-    """Whether its segments up to the picture are PLAIN, and none says that there are several. Raises IndexError."""
+def _scan_of_plain(jpeg: bytes) -> int | None:
+    """Where the scan's segment begins, if those before it are PLAIN, and none says that there are several pictures.
+
+    Raises struct.error.
+    """
     at = 2
-    while jpeg[at] == 0xFF and jpeg[at + 1] in PLAIN and not jpeg.startswith(b"MPF\0", at + 4):
-        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
-    return jpeg[at] == 0xFF and jpeg[at + 1] == PICTURE_FOLLOWS
+    start, marker, length = SEGMENT.unpack_from(jpeg, at)
+    while start == 0xFF and marker in PLAIN and not jpeg.startswith(b"MPF\0", at + 4):
+        at += 2 + length
+        start, marker, length = SEGMENT.unpack_from(jpeg, at)
+    return at if (start, marker) == (0xFF, SCAN) else None
 
 
 def _check_stored(width: int, height: int) -> None:

@@ -13,10 +13,11 @@ I64, POINTER = ir.IntType(64), ir.PointerType()
 
 @dataclass(frozen=True)
 class Call:
-    """A call with all its arguments, for stages.lib.threads."""
+    """A call with all its arguments, which waits to be made, as often as wanted."""
 
     entry: int  # the address of a function that takes the address of the arguments
     arguments: np.ndarray  # int64
+    at: int  # their address
     code: "MachineCode"  # which has to live as long
 
 
@@ -26,8 +27,16 @@ class MachineCode:
     A name that a library of the process has as well may lead there: LLVM's own can hold blanks, which C's cannot.
     """
 
-    def __init__(self, module: ir.Module | str, features: dict[str, bool] | None = None):
-        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
+    def __init__(
+        self,
+        module: ir.Module | str,
+        features: dict[str, bool] | None = None,
+        soon: bool = False,
+    ):
+        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given.
+
+        soon: whether it matters more to have the code than that it is a twentieth faster.
+        """
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         self._arguments: dict[str, int] = {}
@@ -42,7 +51,7 @@ class MachineCode:
         parsed = binding.parse_assembly(str(module))
         parsed.verify()  # what LLVM does with language that is not its own is anyone's guess
         # Code that is made of vectors, and unrolled where that pays, gains nothing from more than this but a wait.
-        options = binding.create_pipeline_tuning_options(speed_level=1)
+        options = binding.create_pipeline_tuning_options(speed_level=0 if soon else 1)
         options.loop_unrolling = False
         passes = binding.create_pass_builder(machine, options)
         passes.getModulePassManager().run(parsed, passes)
@@ -59,7 +68,17 @@ class MachineCode:
         """The call of a function of the ir.Module, which takes integers and addresses."""
         if len(arguments) != self._arguments[name]:
             raise TypeError(f"{name} takes {self._arguments[name]} arguments, not {len(arguments)}")
-        return Call(self._engine.get_function_address(_entry_of(name)), np.array(arguments, np.int64), self)
+        numbers = np.array(arguments, np.int64)
+        return Call(self._engine.get_function_address(_entry_of(name)), numbers, address(numbers), self)
+
+
+def run(*calls: Call) -> None:
+    """Make calls, one after the other."""
+    for call in calls:
+        _CALLED(call.entry)(call.at)
+
+
+_CALLED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def processor(changes: dict[str, bool] | None = None) -> dict[str, bool]:

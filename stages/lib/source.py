@@ -14,7 +14,7 @@ import numpy as np
 
 from stages.lib import manifest
 from stages.lib.archive import Container, Entry, Folder, open_container
-from stages.lib.decode import MAX_BYTES, Unusable, decode
+from stages.lib.decode import MAX_BYTES, ReadJpeg, Unusable, decode
 from stages.lib.runtime import UserError
 
 STL10_PICTURE = (3, 96, 96)  # bytes of one picture: channels, columns, rows ("column-major order")
@@ -81,8 +81,10 @@ def each_unlabelled(path: str, many: bool) -> Iterator[tuple[Container, Picture]
         yield container, Picture(printable(f"{Path(path) / entry.name}" if many else entry.name), "", entry)
 
 
-def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.ndarray, dict[str, object]]:
-    """The picture's bytes, its pixels uint8 (size, size, 3), and facts of decode.decode. Raises Unusable."""
+def load(
+    container: Container, picture: Picture, size: int, read_jpeg: ReadJpeg | None = None
+) -> tuple[bytes, np.ndarray, dict[str, object]]:
+    """The picture's bytes, its pixels uint8 (size, size, 3), and facts, as decode.decode has them. Raises Unusable."""
     if picture.entry.size > MAX_BYTES:
         raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
     try:
@@ -90,7 +92,7 @@ def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.n
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
         raise Unusable(reason, "check that the file is there and readable") from None
-    return data, *decode(image_file(picture, data), size)
+    return data, *decode(image_file(picture, data), size, read_jpeg)
 
 
 def class_names(pictures: Iterable[Picture]) -> list[str] | None:

@@ -93,7 +93,7 @@ class Share:
     def __init__(self, calls: Sequence[Call]):
         assert calls
         self._calls = calls  # their arguments have to live as long
-        pairs = [(call.entry, address(call.arguments)) for call in calls]
+        pairs = [(call.entry, call.at) for call in calls]
         self._numbers = np.array([len(calls), *np.ravel(pairs)], np.int64)
         self.address = address(self._numbers)
 

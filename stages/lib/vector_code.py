@@ -22,7 +22,7 @@ class Code:
                 argument.add_attribute("noalias")
         fma = f"llvm.fma.v{LANES}f32"
         self._fma = module.globals.get(fma) or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), fma)
-        self.arguments = function.args
+        self.function, self.arguments = function, function.args
         self.build = ir.IRBuilder(function.append_basic_block())
 
     def loop(self, count: int | ir.Value, body: Callable, carried: Sequence[ir.Value] = ()) -> list[ir.Value]:
@@ -68,18 +68,25 @@ class Code:
         return self.build.gep(pointer, [self.sum(*offsets)], source_etype=kind)
 
     def load(self, pointer: ir.Value, *offsets: ir.Value | int, kind: ir.Type = VECTOR) -> ir.Value:
-        align = 1 if kind is BYTES else 4
-        return self.build.load(self.at(pointer, *offsets, kind=BYTE if kind is BYTES else FLOAT), typ=kind, align=align)
+        """A number or a vector of them; offsets count numbers."""
+        number = _number(kind)
+        return self.build.load(self.at(pointer, *offsets, kind=number), typ=kind, align=_size(number))
 
     def store(self, value: ir.Value, pointer: ir.Value, *offsets: ir.Value | int) -> None:
-        kind, align = (BYTE, 1) if value.type == BYTES else (FLOAT, 4)
-        self.build.store(value, self.at(pointer, *offsets, kind=kind), align=align)
+        number = _number(value.type)
+        self.build.store(value, self.at(pointer, *offsets, kind=number), align=_size(number))
 
     def everywhere(self, number: ir.Value) -> ir.Value:
         """A vector of one number."""
-        undefined = ir.Constant(VECTOR, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
         one = self.build.insert_element(undefined, number, I64(0))
-        return self.build.shuffle_vector(one, undefined, _lanes([0] * LANES))
+        return self.shuffle(one, undefined, [0] * LANES)
+
+    def shuffle(self, one: ir.Value, other: ir.Value, lanes: Sequence[int]) -> ir.Value:
+        """A vector of the numbers of two, `other`'s counted on from those of `one`."""
+        return self.build.shuffle_vector(
+            one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+        )
 
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a * b + c, rounded once."""
@@ -89,11 +96,16 @@ class Code:
         """The sum of a vector's numbers, as a tree."""
         half = LANES // 2
         while half:
-            other = self.build.shuffle_vector(vector, vector, _lanes([(i + half) % LANES for i in range(LANES)]))
+            other = self.shuffle(vector, vector, [(i + half) % LANES for i in range(LANES)])
             vector = self.build.fadd(vector, other)
             half //= 2
         return self.build.extract_element(vector, I64(0))
 
 
-def _lanes(numbers: list[int]) -> ir.Constant:
-    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), numbers)
+def _number(kind: ir.Type) -> ir.Type:
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def _size(number: ir.Type) -> int:
+    """In bytes."""
+    return number.width // 8 if isinstance(number, ir.IntType) else 4
