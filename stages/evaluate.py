@@ -60,17 +60,17 @@ def evaluate(p: params.Params, data: dict, pictures: dict[str, list[dict[str, st
     """What the model says of the validation and test pictures, measured."""
     from stages.lib import network
 
-    model = network.load(MODEL)
+    model, threads = network.load(MODEL), workers.count(p.workers)
 
     def answered(split: str) -> Answered:
         arrays = array.read(split)
         files = [row["file"] for row in pictures[split]]
-        return Answered(files, arrays.images, arrays.labels, network.answers(model, arrays.images))
+        return Answered(files, arrays.images, arrays.labels, network.answers(model, arrays.images, threads))
 
     validation, test = answered("validation"), answered("test")
     loss = network.loss(p, model, test.answers, test.labels)
     repeats = history.kept(pd.read_csv(history.REPEATS))
-    subject = Subject(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images))
+    subject = Subject(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images, threads))
     return (class_report if data["classes"] else number_report).evaluate(subject)
 
 
