@@ -280,9 +280,9 @@ def table(results: dict) -> str:
         ),
         ("whole `dvc exp run`: article's script / ours", exp["article / ours"], "2.0"),
         *(
-            (f"bound: only decoding {name} JPEG / image_dataset_from_directory", each[bound], "")
+            (f"libjpeg-turbo, decoding {name} alone / image_dataset_from_directory", each[alone], "")
             for name, each in read.items()
-            if (bound := "decoding / image_dataset_from_directory") in each
+            if (alone := "decoding / image_dataset_from_directory") in each
         ),
     ]
     lines = [

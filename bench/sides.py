@@ -163,7 +163,7 @@ def tf_reading(folder: Path) -> dict:
 
 
 def ours_reading(folder: Path) -> dict:
-    """preprocess's reading: decoding, checks, hashes of content and look."""
+    """preprocess's reading: decoding, resizing, checks, hashes of content and look."""
     from stages import preprocess
     from stages.lib import array, params, source
 
@@ -180,7 +180,7 @@ def ours_reading(folder: Path) -> dict:
 
 
 def decoding(folder: Path) -> dict:
-    """What no reading can surpass: decoding alone, by libjpeg-turbo at a reduced scale, without resizing or checks."""
+    """Decoding alone, by libjpeg-turbo at a reduced scale, without resizing or checks."""
     from concurrent.futures import ThreadPoolExecutor
 
     import simplejpeg

@@ -23,7 +23,7 @@ from stages.lib.archive import Container
 DATA = Path("reports/data.json")
 REJECTED = Path("reports/rejected.csv")
 BATCH = 64  # pictures a task: large enough to hide what a task costs, small enough to share out evenly
-MANY = 40 * 2**20  # bytes of files from which machine code for JPEG files takes no longer to make than it gains
+MANY = 45 * 2**20  # bytes of files from which machine code for JPEG files takes no longer to make than it gains
 AT_ONCE = 4  # pictures that are looked at side by side: as many as a processor's cache holds
 
 

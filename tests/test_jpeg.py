@@ -167,6 +167,23 @@ def test_a_picture_that_stays_large_is_left_to_the_libraries():
     assert not read(encoded(long, "JPEG", subsampling=0))
 
 
+def test_numbers_beyond_what_libjpeg_holds_are_left_to_it():
+    """Its vectors have 16 bits, and what has more begins anew."""
+    chance, made, whole = random.Random(0), [], []
+    for sides in ((40, 40), (61, 83), (33, 300)):
+        image = noise(*sides)
+        for shown in (image, image.point(lambda value: 255 * (value > 127))):
+            whole += [encoded(shown, "JPEG", quality=100, subsampling=sampling) for sampling in (0, 2)]
+    for _ in range(4000):
+        data, most = chance.choice(whole), chance.choice((8, 16, 32))
+        for table in range(2):
+            factors = bytes(chance.choice((1, 1, chance.randint(1, most))) for _ in range(64))
+            at = [place for place in range(160) if data.startswith(b"\xff\xdb", place)][table] + 5
+            data = data[:at] + factors + data[at + 64 :]
+        made.append(read(data))
+    assert 0 < sum(made) < len(made)
+
+
 def test_mutated_files_come_to_the_same():
     chance = random.Random(0)
     whole = [encoded(noise(90, 61), "JPEG", subsampling=s, quality=q) for s in (0, 2) for q in (30, 95)]

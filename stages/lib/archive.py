@@ -151,7 +151,10 @@ def _read_part(path: str | Path, entry: Entry) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("not a regular file")
         os.lseek(descriptor, entry.start, os.SEEK_SET)
-        return os.read(descriptor, entry.size)
+        data = os.read(descriptor, entry.size)
+        while len(data) < entry.size and (more := os.read(descriptor, entry.size - len(data))):
+            data += more  # a file system may give less than it has
+        return data
     finally:
         os.close(descriptor)
 

@@ -89,7 +89,7 @@ class IntegerCode(Code):
     """A function in the making whose numbers are Integers; pointers are LLVM's values."""
 
     def __init__(self, module: ir.Module, name: str, arguments: Sequence[ir.Type]):
-        super().__init__(module, name, arguments)
+        super().__init__(module, name, arguments, apart=False)  # addresses lie in memory, too
         self.function.attributes.add("noinline")  # to be compiled once, not wherever it is called
         self.arguments = [each if isinstance(each.type, ir.PointerType) else self._of(each) for each in self.arguments]
 

@@ -17,7 +17,8 @@ from stages.lib.vector_code import BYTES, LANES
 
 WEIGHT_BITS = 22  # after the point
 DOWN = 64  # bytes of a line that are computed at once
-FACTOR_BITS, KEPT_BITS = 13, 2  # of the factors here, and of what is kept between down and across
+KEPT_BITS = 2  # after the point, of what is kept between down and across
+HELD_BITS = 15  # of numbers that libjpeg's vectors hold, which have 16, and of which it adds up two
 
 
 def _transform_8(x: dict[int, Integer]) -> tuple[list[Integer], int]:
@@ -59,7 +60,7 @@ def _transform(module: ir.Module, size: int) -> None:
     """ "transform <size>"(coefficients, factors, samples, row, over): size x size samples of a block, 16 side by side.
 
     factors: int32 (64,), what the coefficients are multiples of; samples: vectors of int32, `row` of them a row. What
-    has no place in the 16 bits that libjpeg has for it sets a bit above these in the vector `over`.
+    has no place in HELD_BITS sets a bit above these in the vector `over`.
     """
     code = IntegerCode(module, f"transform {size}", [POINTER, POINTER, POINTER, I64, POINTER])
     coefficients, factors, samples, row, over = code.arguments
@@ -73,7 +74,7 @@ def _transform(module: ir.Module, size: int) -> None:
         sample = coefficient(code.integer(0)).rounded(3)
         code.store((sample + 128).pixel(), samples)
         # Beyond 10 bits, it is not bounded there, but begins anew.
-        seen = seen | sample + 2**9 << 6
+        seen = seen | sample + 2**9 << HELD_BITS - 10
     else:
         work = code.build.alloca(INTS, size=64)
         work.align = 64
@@ -89,7 +90,7 @@ def _transform(module: ir.Module, size: int) -> None:
             for k, number in enumerate(kept):
                 code.store(number, work, (i + 8 * k) * LANES)
             for number in (*x.values(), *kept):
-                seen = seen | number + 2**15
+                seen = seen | number + 2 ** (HELD_BITS - 1)
             return [seen]
 
         def across(k: Integer) -> None:
@@ -175,7 +176,7 @@ def _read(module: ir.Module, side: int, blocks: Sequence[tuple[int, int]], compo
         code.build.call(module.get_global(f"colours {side}"), [samples, at, picture, row.value])
 
     code.loop((mcus + (LANES - 1)) // LANES, group)
-    seen = code.load(over, kind=INTS) >> 16
+    seen = code.load(over, kind=INTS) >> HELD_BITS
     for distance in (8, 4, 2, 1):
         seen = seen | code.shuffle(seen, seen, [(lane + distance) % LANES for lane in range(LANES)])
     code.store(code.load(state, FAULT) | code.first(seen).to(I64), state, FAULT)
@@ -271,4 +272,4 @@ def compiled(size: int, side: int, blocks: Sequence[tuple[int, int]], components
     _read(module, side, blocks, components)
     _across(module, size)
     _down(module, size)
-    return MachineCode(module, soon=True)
+    return MachineCode(module)

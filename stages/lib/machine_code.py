@@ -27,16 +27,8 @@ class MachineCode:
     A name that a library of the process has as well may lead there: LLVM's own can hold blanks, which C's cannot.
     """
 
-    def __init__(
-        self,
-        module: ir.Module | str,
-        features: dict[str, bool] | None = None,
-        soon: bool = False,
-    ):
-        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given.
-
-        soon: whether it matters more to have the code than that it is a twentieth faster.
-        """
+    def __init__(self, module: ir.Module | str, features: dict[str, bool] | None = None):
+        """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         self._arguments: dict[str, int] = {}
@@ -51,12 +43,13 @@ class MachineCode:
         parsed = binding.parse_assembly(str(module))
         parsed.verify()  # what LLVM does with language that is not its own is anyone's guess
         # Code that is made of vectors, and unrolled where that pays, gains nothing from more than this but a wait.
-        options = binding.create_pipeline_tuning_options(speed_level=0 if soon else 1)
+        options = binding.create_pipeline_tuning_options(speed_level=1)
         options.loop_unrolling = False
         passes = binding.create_pass_builder(machine, options)
         passes.getModulePassManager().run(parsed, passes)
         self._engine = binding.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
+        self._entries = {name: self._engine.get_function_address(_entry_of(name)) for name in self._arguments}
 
     def function(self, name: str, *kinds: type) -> Callable[..., None]:
         """To be called from Python, whose lock it lets go; kinds: the ctypes of its arguments."""
@@ -69,7 +62,7 @@ class MachineCode:
         if len(arguments) != self._arguments[name]:
             raise TypeError(f"{name} takes {self._arguments[name]} arguments, not {len(arguments)}")
         numbers = np.array(arguments, np.int64)
-        return Call(self._engine.get_function_address(_entry_of(name)), numbers, address(numbers), self)
+        return Call(self._entries[name], numbers, address(numbers), self)
 
 
 def run(*calls: Call) -> None:
@@ -110,4 +103,4 @@ def aligned(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) ->
 
 def address(numbers: np.ndarray) -> int:
     """The address of the first number."""
-    return numbers.ctypes.data
+    return numbers.__array_interface__["data"][0]  # numbers.ctypes.data, without what it makes on the way
