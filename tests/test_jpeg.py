@@ -2,6 +2,7 @@
 
 import io
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_a_picture_that_is_not_reduced_is_read_where_colours_have_all_samples(wi
 
 def test_black_and_white_is_bounded_as_there():
     checks = np.indices((90, 90)).sum(axis=0) // 3 % 2 * 255
-    for shown in (checks, 255 - checks, np.where(checks, [255, 0, 255], [0, 255, 0]) if checks.ndim == 3 else checks):
+    for shown in (checks, 255 - checks, np.where(checks[..., None], [255, 0, 255], [0, 255, 0])):
         assert read(encoded(Image.fromarray(shown.astype(np.uint8)).convert("RGB"), "JPEG", quality=30))
 
 
@@ -137,8 +138,13 @@ LEFT = {
     "with white beyond white": changed(
         encoded(Image.new("RGB", (200, 170), "white"), "JPEG", quality=100), 0xDB, 1, b"\5" * 64
     ),
-    "with all samples twice": FULL[:0]
-    + encoded(noise(160, 80), "JPEG", subsampling=0).replace(b"\1\x11\0\2\x11\1\3\x11\1", b"\1\x21\0\2\x21\1\3\x21\1"),
+    "with all samples twice": encoded(noise(160, 80), "JPEG", subsampling=0).replace(
+        b"\1\x11\0\2\x11\1\3\x11\1", b"\1\x21\0\2\x21\1\3\x21\1"
+    ),
+    "with factors of 16 bits": encoded(noise(39, 21), "JPEG", subsampling=0).replace(
+        b"\xff\xda", segment(0xDB, b"".join(bytes([0x10 | n % 2]) + b"\0\3" * 64 for n in range(65))) + b"\xff\xda", 1
+    ),
+    "with a long header": PLAIN.replace(b"\xff\xda", segment(0xFE, bytes(40_000)) * 2 + b"\xff\xda", 1),
     "of 12 bits": changed(PLAIN, 0xC0, 0, b"\x0c"),
     "with a table that is missing": changed(PLAIN, 0xC0, 8, b"\x03"),
 }
@@ -163,8 +169,16 @@ def test_a_scan_that_is_short_for_its_picture_is_not_read_beyond():
 
 
 def test_a_picture_that_stays_large_is_left_to_the_libraries():
-    long = Image.new("RGB", (60_000, 60), "red")
-    assert not read(encoded(long, "JPEG", subsampling=0))
+    for sides in ((60_000, 60), (9_000, 9_000), (5_000, 39)):
+        assert not read(encoded(Image.new("RGB", sides, "red"), "JPEG", subsampling=0))
+    # There is room for it, but not for the row behind it.
+    data = encoded(Image.new("RGB", (1024, 1017), "red"), "JPEG", subsampling=0)
+    assert jpeg.Reader(1000).read(data, data.index(b"\xff\xda"), "444", 1) is None
+
+
+def test_threads_can_use_one_reader():
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, [encoded(noise(90 + n, 61), "JPEG") for n in range(8)] * 30))
 
 
 def test_numbers_beyond_what_libjpeg_holds_are_left_to_it():

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -57,8 +58,7 @@ def create(path: Path, count: int, size: int) -> np.memmap:
 def write_rows(path: Path, start: int, images: np.ndarray) -> None:
     """Write `images` into the array that `create` made, from row `start` on; other processes may write other rows."""
     with open(path, "r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
+        _shape(file)
         file.seek(start * images[0].nbytes, os.SEEK_CUR)
         file.write(images)
 
@@ -105,16 +105,29 @@ def _copy(
 ) -> None:
     """Write the rows `order` of an array file to another one, CHUNK bytes at a time, each changed by `change`.
 
-    Memory stays flat: a mapped page counts until its map is closed.
+    They are read, not mapped: of a map, pages around those that are looked at count as memory, too.
     """
-    count = max(1, CHUNK // math.prod(np.load(source, mmap_mode="r", allow_pickle=False).shape[1:]))
-    with open(target, "wb") as file:
+    with open(source, "rb") as given, open(target, "wb") as file:
+        shape = _shape(given)
+        begin, size = given.tell(), math.prod(shape[1:])
+        count = max(1, CHUNK // size)
         for start in range(0, len(order), count):
-            rows = change(np.load(source, mmap_mode="r", allow_pickle=False)[order[start : start + count]])
+            indices = order[start : start + count].tolist()
+            rows = np.empty((len(indices), *shape[1:]), np.uint8)
+            for row, index in zip(rows, indices, strict=True):
+                given.seek(begin + index * size)
+                given.readinto(row)
+            rows = change(rows)
             if start == 0:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *rows.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(rows.tobytes())
+
+
+def _shape(file: IO[bytes]) -> tuple[int, ...]:
+    """The shape of the array in a file that was opened just now, whose numbers are what is read next."""
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)[0]
 
 
 def read_folded(split: str, folder: Path) -> np.ndarray:

@@ -27,7 +27,8 @@ NOWHERE = 128  # a place that is none from wherever it is counted
 ENDED, UNKNOWN, OVERSHOT = 129, 65, 64
 FIRST, KEPT, PASSED = 1, 2, 4  # coefficients that are looked up at once, at most: a block's first one, others
 FAULT = 4  # its place in the state
-STATE, BLOCK_STATE, BLOCK_BYTES = 5, 5, 40  # int64 numbers of a file, and of each block
+STATE, BLOCK_STATE = 5, 5  # int64 numbers of a file, and of each block
+BLOCK_BYTES = 8 * BLOCK_STATE
 LONGEST = 30  # bits of a code and its number, of which there are always as many; in a usual file they have at most 26
 EIGHT, MANY = ir.VectorType(BYTE, 8), ir.VectorType(BYTE, 64)
 
@@ -194,7 +195,7 @@ def add_up(module: ir.Module, components: Sequence[int]) -> ir.Function:
     """ "add up"(coefficients, lasts): what was read of the first coefficients are changes from block to block.
 
     coefficients: int16 (blocks, BLOCK, 16), an MCU a lane; components: of each of its blocks. lasts: int32 (components,
-    16), of each its last first coefficient. Where one has more than 16 bits, "transform" has seen a large one before.
+    16), of each its last first coefficient. Where one has more than 16 bits, libjpeg keeps the last 16, too.
     """
     code = IntegerCode(module, "add up", [POINTER] * 2)
     coefficients, lasts = code.arguments

@@ -6,6 +6,7 @@ two are looked up at once, and where the scale needs the means of blocks alone, 
 """
 
 import functools
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,8 @@ SAMPLINGS = {"420": (2, (0, 0, 0, 0, 1, 2)), "444": (1, (0, 1, 2))}  # blocks a 
 # Where colours have as many samples as brightness at a scale, or can have them.
 LAYOUTS = {(sampling, scale) for sampling, (many, _) in SAMPLINGS.items() for scale in (1, 2, 4, 8) if many <= scale}
 MOST_PIXELS = 2**20  # of a picture before it is resampled
-MOST_BYTES = 2**24  # of a file
+MOST_SIDE = 2**12  # of it, in pixels
+MOST_BYTES, MOST_OF_HEADER = 2**24, 2**16  # of a file, and before its scan
 FRAME, CODES, QUANTIZATION, RESTARTS = 0xC0, 0xC4, 0xDB, 0xDD  # segments
 END = b"\xff\xd9"
 
@@ -45,6 +47,7 @@ class Reader:
 
     def __init__(self, size: int):
         self._size = size
+        self._used = threading.Lock()  # one picture at a time: machine code does not hold Python's lock
         self._code = functools.cache(functools.partial(_compiled, size))  # as files ask for it
         most = max(len(components) for _, components in SAMPLINGS.values())
         self._scan = aligned((MOST_BYTES + BEHIND,), kind=np.uint8)
@@ -67,8 +70,16 @@ class Reader:
         scan: the place of the segment of that name, up to which there are no others than stages.lib.decode.PLAIN.
         """
         start = scan + 2 + int.from_bytes(jpeg[scan + 2 : scan + 4])
-        if (sampling, scale) not in LAYOUTS or not start + len(END) <= len(jpeg) <= MOST_BYTES:
+        if (
+            (sampling, scale) not in LAYOUTS
+            or start > MOST_OF_HEADER
+            or not start + len(END) <= len(jpeg) <= MOST_BYTES
+        ):
             return None
+        with self._used:
+            return self._picture_of(jpeg, start, scan, sampling, scale)
+
+    def _picture_of(self, jpeg: bytes, start: int, scan: int, sampling: str, scale: int) -> np.ndarray | None:
         try:
             plan = self._plan(jpeg[:start], scan, sampling, scale)
         except (LookupError, ValueError):
@@ -116,6 +127,8 @@ class Reader:
 
     def _resampling(self, code: MachineCode, rows: int, columns: int, row: int) -> tuple[list[Call], list[np.ndarray]]:
         """The calls for a picture with `row` pixels from row to row, and what they have the addresses of."""
+        if max(rows, columns) > MOST_SIDE:
+            raise ValueError
         starts, weights = _weights_across(columns, self._size)
         starts_down, weights_down = _weights(rows, self._size)
         fours, taps = weights.shape[1] // LANES, weights_down.shape[1]
@@ -164,7 +177,7 @@ def _tables(header: bytes, scan: int, many: int, components: tuple[int, ...]) ->
         elif marker == RESTARTS and any(part):
             raise ValueError
         while marker == QUANTIZATION and part:
-            if len(part) <= DCT**2:
+            if len(part) <= DCT**2 or part[0] > 3:  # of 16 bits, or none of the four that there can be
                 raise ValueError
             quantization[part[0]], part = part[1 : DCT**2 + 1], part[DCT**2 + 1 :]
         while marker == CODES and part:
@@ -212,8 +225,8 @@ def _codes(counts_and_values: bytes) -> np.ndarray:
 @functools.lru_cache(64)
 def _ahead(code: MachineCode, codes: bytes, most: int) -> np.ndarray:
     """What looks ahead for them, int64 (2**WINDOW,)."""
-    ahead = np.zeros(2**WINDOW, np.int64)
-    run(code.call("look ahead", address(ahead), address(_codes(codes)), most))
+    table, ahead = _codes(codes), np.zeros(2**WINDOW, np.int64)
+    run(code.call("look ahead", address(ahead), address(table), most))
     return ahead
 
 

@@ -69,12 +69,15 @@ def _transform(module: ir.Module, size: int) -> None:
         number = code.load(coefficients, place * LANES, kind=SHORTS).to(INTS, signed=True)
         return number * code.everywhere(code.load(factors, place, kind=INT))
 
+    def bounded(sample: Integer) -> Integer:
+        """Beyond 10 bits, a sample is not bounded everywhere, but begins anew."""
+        return sample + 2**9 << HELD_BITS - 10
+
     seen = code.load(over, kind=INTS)
     if size == 1:
         sample = coefficient(code.integer(0)).rounded(3)
         code.store((sample + 128).pixel(), samples)
-        # Beyond 10 bits, it is not bounded there, but begins anew.
-        seen = seen | sample + 2**9 << HELD_BITS - 10
+        seen = seen | bounded(sample)
     else:
         work = code.build.alloca(INTS, size=64)
         work.align = 64
@@ -93,14 +96,17 @@ def _transform(module: ir.Module, size: int) -> None:
                 seen = seen | number + 2 ** (HELD_BITS - 1)
             return [seen]
 
-        def across(k: Integer) -> None:
+        def across(k: Integer, seen: Integer) -> list[Integer]:
             x = {i: code.load(work, k * (8 * LANES), i * LANES, kind=INTS) for i in USED[size]}
             numbers, bits = TRANSFORMS[size](x)
             for i, number in enumerate(numbers):
-                code.store((number.rounded(bits + KEPT_BITS + 3) + 128).pixel(), samples, (k * row + i) * LANES)
+                sample = number.rounded(bits + KEPT_BITS + 3)
+                code.store((sample + 128).pixel(), samples, (k * row + i) * LANES)
+                seen = seen | bounded(sample)
+            return [seen]
 
         (seen,) = code.loop(len(USED[size]), down, [seen])
-        code.loop(size, across)
+        (seen,) = code.loop(size, across, [seen])
     code.store(seen, over)
     code.build.ret_void()
 
