@@ -198,6 +198,24 @@ def test_numbers_beyond_what_libjpeg_holds_are_left_to_it():
     assert 0 < sum(made) < len(made)
 
 
+def code_of(symbol: int) -> str:
+    """The bits of a code for brightness, but for first coefficients, in most files."""
+    start = PLAIN.index(b"\xff\xc4", PLAIN.index(b"\xff\xc4") + 1) + 5
+    counts, values, code = PLAIN[start : start + 16], PLAIN[start + 16 :], 0
+    for length, count in enumerate(counts, start=1):
+        if symbol in values[:count]:
+            return f"{code + values.index(symbol):0{length}b}"
+        values, code = values[count:], (code + count) * 2
+    raise ValueError
+
+
+def test_large_numbers_that_cancel_each_other_are_left_to_it():
+    """Of 2 x 2 samples, 20 times the second frequency and 57 times the fourth come to nothing, in enough bits."""
+    block = "00" + code_of(0x05) + f"{20:05b}" + code_of(0x46) + f"{57:06b}" + "1010"
+    assert not read(changed(scanned((block * 4 + "0000" * 2) * 25, (80, 80)), 0xDB, 1, b"\xff" * 64))
+    assert read(changed(scanned((block * 4 + "0000" * 2) * 25, (80, 80)), 0xDB, 1, b"\1" * 64))
+
+
 def test_mutated_files_come_to_the_same():
     chance = random.Random(0)
     whole = [encoded(noise(90, 61), "JPEG", subsampling=s, quality=q) for s in (0, 2) for q in (30, 95)]
