@@ -69,7 +69,7 @@ def turned_exif() -> Image.Exif:
     return exif
 
 
-def _segment(marker: int, content: bytes) -> bytes:
+def segment(marker: int, content: bytes) -> bytes:
     return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
 
 
@@ -77,7 +77,7 @@ def lossless_jpeg(width: int, height: int) -> bytes:
     """A grey JPEG with a lossless frame: every difference to the pixel before is 0, whose code is one bit."""
     frame = b"\x08" + height.to_bytes(2) + width.to_bytes(2) + b"\x03\x01\x11\0\x02\x11\0\x03\x11\0"
     code, scan = b"\0\x01" + bytes(16), b"\x03\x01\0\x02\0\x03\0\x01\0\0"
-    segments = _segment(0xC4, code) + _segment(0xC3, frame) + _segment(0xDA, scan)
+    segments = segment(0xC4, code) + segment(0xC3, frame) + segment(0xDA, scan)
     return b"\xff\xd8" + segments + bytes(3 * width * height // 8) + b"\xff\xd9"
 
 

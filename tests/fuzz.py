@@ -26,14 +26,15 @@ import numpy as np
 from conftest import encoded, lossless_jpeg, turned_exif
 from PIL import Image
 
-from stages.lib import jpeg, source
+from stages.lib import source
 from stages.lib.decode import Unusable, decode
+from stages.lib.jpeg import Reader
 from stages.lib.runtime import UserError
 
 MEMORY = 2**30  # bytes of resident memory
 SLOWEST = 10.0  # seconds for one file
 SIZE = 40  # of a picture, for which the JPEG files here are decoded at half their size
-READER = jpeg.Reader(SIZE)
+READER = Reader(SIZE)
 
 
 def seeds() -> dict[str, list[bytes]]:

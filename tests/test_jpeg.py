@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encoded, write_params
+from conftest import encoded, segment, write_params
 from fuzz import mutate
 from PIL import Image
 
@@ -83,10 +83,6 @@ def changed(data: bytes, marker: int, at: int, new: bytes) -> bytes:
     """With `new` in the first segment of that marker, `at` bytes behind its length."""
     start = data.index(bytes([0xFF, marker])) + 4 + at
     return data[:start] + new + data[start + len(new) :]
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
 
 
 def scanned(bits: str, size: tuple[int, int] = (40, 40)) -> bytes:

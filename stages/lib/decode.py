@@ -8,7 +8,7 @@ import io
 import math
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import simplejpeg
@@ -114,12 +114,24 @@ def _scan_of_plain(jpeg: bytes) -> int | None:
 
     Raises struct.error.
     """
-    at = 2
-    start, marker, length = SEGMENT.unpack_from(jpeg, at)
-    while start == 0xFF and marker in PLAIN and not jpeg.startswith(b"MPF\0", at + 4):
-        at += 2 + length
+    for marker, at, _ in segments(jpeg):
+        if marker == SCAN:
+            return at
+        if marker not in PLAIN or jpeg.startswith(b"MPF\0", at + 4):
+            break
+    return None
+
+
+def segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each segment's marker, place and end, while they follow each other. Raises struct.error where the file ends."""
+    end = 2
+    while True:
+        at = end
         start, marker, length = SEGMENT.unpack_from(jpeg, at)
-    return at if (start, marker) == (0xFF, SCAN) else None
+        if start != 0xFF:
+            return
+        end = at + 2 + length
+        yield marker, at, end
 
 
 def _check_stored(width: int, height: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.lib import jpeg_code
 from stages.lib.array import LANES
+from stages.lib.decode import SCAN, segments
 from stages.lib.huffman_code import BEHIND, BLOCK, BLOCK_STATE, FIRST, KEPT, NUMBERS_OF_CODES, PASSED, STATE, WINDOW
 from stages.lib.jpeg_code import DOWN, WEIGHT_BITS
 from stages.lib.machine_code import Call, MachineCode, address, aligned, run
@@ -77,11 +78,11 @@ class Reader:
         ):
             return None
         with self._used:
-            return self._picture_of(jpeg, start, scan, sampling, scale)
+            return self._picture_of(jpeg, start, sampling, scale)
 
-    def _picture_of(self, jpeg: bytes, start: int, scan: int, sampling: str, scale: int) -> np.ndarray | None:
+    def _picture_of(self, jpeg: bytes, start: int, sampling: str, scale: int) -> np.ndarray | None:
         try:
-            plan = self._plan(jpeg[:start], scan, sampling, scale)
+            plan = self._plan(jpeg[:start], sampling, scale)
         except (LookupError, ValueError):
             return None
         plan.unstuff.arguments[0] = address(np.frombuffer(jpeg, np.uint8)) + start
@@ -99,8 +100,8 @@ class Reader:
         run(*plan.resample)
         return self._pixels[: self._size**2 * 3].reshape(self._size, self._size, 3).copy()
 
-    def _planned(self, header: bytes, scan: int, sampling: str, scale: int) -> Plan:
-        height, width, tables = _tables(header, scan, *SAMPLINGS[sampling])
+    def _planned(self, header: bytes, sampling: str, scale: int) -> Plan:
+        height, width, tables = _tables(header, *SAMPLINGS[sampling])
         (side, blocks), many = _layout(sampling, scale), SAMPLINGS[sampling][0]
         down, across = (-(-length // (DCT * many)) for length in (height, width))
         row = side * across
@@ -162,16 +163,16 @@ def _layout(sampling: str, scale: int) -> tuple[int, list[tuple[int, int]]]:
     return side, corners + [(component * side * side, side) for component in components[many * many :]]
 
 
-def _tables(header: bytes, scan: int, many: int, components: tuple[int, ...]) -> tuple[int, int, list]:
+def _tables(header: bytes, many: int, components: tuple[int, ...]) -> tuple[int, int, list]:
     """Height, width, and of each block its component, quantization, codes of its first coefficient and of the others.
 
     Raises LookupError or ValueError for what is not usual, as all that a Plan is made by does.
     """
-    frames, quantization, codes, at = [], {}, {}, 2
-    while at <= scan:
-        marker, end = header[at + 1], at + 2 + int.from_bytes(header[at + 2 : at + 4])
+    frames, quantization, codes = [], {}, {}
+    for marker, at, end in segments(header):
         part = header[at + 4 : end]
-        at = end
+        if marker == SCAN:
+            break
         if marker == FRAME:
             frames.append(part)
         elif marker == RESTARTS and any(part):
