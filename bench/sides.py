@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,42 +103,40 @@ def _ours(folder: Path, repeats: int) -> dict:
     import numpy as np
 
     from stages.lib import array, checkpoint, params, workers
+    from stages.lib.computation import Computations
 
     p = params.read(ROOT / "params.yaml")
     images = np.load(folder / "images.npy")
     np.save(folder / "folded.npy", array.fold(images, *array.layout(p.image_size, p.depth)))
-    processes = min(workers.count("auto"), repeats)
-    # Checkpoints of their own for each call: with those of another one, a training would go on, not begin.
-    with tempfile.TemporaryDirectory(dir=folder) as compiled, tempfile.TemporaryDirectory(dir=folder) as kept:
-        pieces = [(folder, Path(compiled), number, 1, repeats) for number in range(processes)]
-        workers.in_turns(_train, pieces, processes)
-        pieces = [(folder, Path(kept), number, EPOCHS, repeats) for number in range(repeats)]
+    p = dataclasses.replace(p, repeats=repeats)
+    computations = Computations()
+    with tempfile.TemporaryDirectory(dir=folder) as kept:
+        trainings = [_train(p, folder, Path(kept), repeat, computations) for repeat in range(repeats)]
+        for each in trainings:
+            next(each)  # an epoch to warm up, as the others have it
         start = time.perf_counter()
-        workers.in_turns(_train, pieces, processes)
+        list(workers.in_turns(trainings, min(workers.count("auto"), repeats)))
         seconds = time.perf_counter() - start
         losses = [[row["loss"] for row in checkpoint.latest(Path(kept), number)[1]] for number in range(repeats)]
-    assert [len(each) for each in losses] == [EPOCHS] * repeats
+    assert [len(each) for each in losses] == [EPOCHS + 1] * repeats
     return {"pictures_per_second": repeats * EPOCHS * len(images) / seconds, "losses": losses[0]}
 
 
-def _train(folder: Path, kept: Path, repeat: int, epochs: int, repeats: int) -> bool:
-    """One more epoch, as stages/train.py does it, with checkpoints in `kept`; whether more are to come."""
+def _train(p, folder: Path, kept: Path, repeat: int, computations) -> Iterator[None]:
+    """Epoch by epoch, as stages/train.py does it, with checkpoints in `kept`."""
     import numpy as np
 
-    from stages.lib import checkpoint, params, trainer
+    from stages.lib import checkpoint, trainer
 
-    p = dataclasses.replace(params.read(ROOT / "params.yaml"), repeats=repeats)
-    one = trainer.of_run(p, folder / "architecture.json", folder)
-    state, rows = checkpoint.latest(kept, repeat)
-    if state:
-        one.resume(state)
-    else:
-        one.start(folder / "first.weights.h5")
+    one = trainer.Trainer(p, folder / "architecture.json", computations)
+    one.start(folder / "first.weights.h5")
     pictures, labels = np.load(folder / "folded.npy", mmap_mode="r"), np.load(folder / "labels.npy")
-    order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
-    rows.append({"loss": one.epoch(pictures, labels, order)[0]})
-    checkpoint.save(kept, repeat, one.state(), rows, 0)
-    return len(rows) < epochs
+    rows = []
+    while len(rows) <= EPOCHS:
+        order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
+        rows.append({"loss": one.epoch(pictures, labels, order)[0]})
+        checkpoint.save(kept, repeat, one.state(), rows, 0)
+        yield
 
 
 def ours(folder: Path) -> dict:

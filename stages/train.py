@@ -10,10 +10,15 @@ best). The test split is not read. A training that was interrupted goes on after
 epoch of each repeat, with the same result.
 """
 
+from __future__ import annotations
+
 import math
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -23,102 +28,124 @@ if __name__ == "__main__":
     runtime.no_arguments(__doc__)  # before the imports that take time
 import numpy as np
 
-# network and trainer are imported where they are used: TensorFlow takes seconds, and only the workers need it.
-from stages.lib import array, augment, checkpoint, history, params, workers
+# What imports TensorFlow is imported where it is used: that takes a second, in which other things can be done.
+from stages.lib import array, augment, checkpoint, convolution, history, params, workers
+
+if TYPE_CHECKING:
+    from stages.lib.computation import Computations
 
 ARCHITECTURE = Path("models/architecture.json")
 INITIAL = Path("models/initial")
 MODEL = Path("models/model.keras")
 CODE = [Path(__file__), *sorted(Path(array.__file__).parent.glob("*.py"))]  # a change of it starts from the beginning
+SPLITS = ("train", "validation")
+THREADS = 2  # of a process: more would wait for Python's lock, which a step holds for a part of its time
 
 
 def main() -> None:
     p = params.read()
-    n_train, n_validation = (len(array.read(name).labels) for name in ("train", "validation"))
+    n_train, n_validation = (len(array.read(name).labels) for name in SPLITS)
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
-    processes = min(workers.count(p.workers), p.repeats)
-    workers.prepare(load_tensorflow, processes)
-    layout = array.layout(p.image_size, p.depth)
-    folder = open_checkpoints(p, layout)
-    for split in ("train", "validation"):
-        array.write_folded(split, folder, *layout)  # once, for every repeat and epoch
+    folder = open_checkpoints(p)
     left = []
     for repeat in range(p.repeats):
         _, rows = checkpoint.latest(folder, repeat)
         if not history.is_over(rows, p.epochs, p.patience):
-            left.append((p, repeat, folder, layout))
+            left.append(repeat)
             if rows:
                 print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
-    workers.in_turns(train, left, processes)
+    threads = max(1, min(workers.count(p.workers), len(left)))
+    processes = -(-threads // THREADS)
+    if processes > 1:
+        write_folded(p, folder)  # once, for all of them
+    parts = [(p, left[first::processes], folder, -(-threads // processes)) for first in range(processes)]
+    list(workers.in_order(train_some, parts, processes))
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
     best = history.best_repeat(rows, p.patience)
     epoch = history.kept_epoch(history.by_repeats(rows)[best], p.patience)
-    workers.in_turns(keep, [(p, best, epoch, folder)], processes)  # by a process that has TensorFlow already
+    list(workers.in_order(keep, [(best, epoch, folder)], processes))  # by a process that has TensorFlow already
     history.write(rows, p.patience)
     checkpoint.close_folder()
     print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
 
 
-def load_tensorflow() -> None:
-    """In a worker process, while others write the pictures for it."""
-    import stages.lib.trainer  # noqa: F401
-
-
-def open_checkpoints(p: params.Params, layout: tuple[int, int]) -> Path:
+def open_checkpoints(p: params.Params) -> Path:
     """The folder for checkpoints that depends on all that decides this training's result."""
     values = [p.batch_size, p.epochs, p.flip, p.learning_rate, p.loss, p.optimizer, p.patience, p.seed, p.shift]
-    values += [layout, version("keras"), version("llvmlite")]
+    values += [array.layout(p.image_size, p.depth), version("keras"), version("llvmlite")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     return checkpoint.open_folder(
         values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
     )
 
 
-def train(p: params.Params, repeat: int, folder: Path, layout: tuple[int, int]) -> bool:
-    """In a worker process: train `repeat` for one more epoch, keep a checkpoint, and say whether more are to come."""
-    from stages.lib.trainer import of_run
+def write_folded(p: params.Params, folder: Path) -> None:
+    """The pictures as the trainings read them, once for every repeat and epoch."""
+    for split in SPLITS:
+        array.write_folded(split, folder, *array.layout(p.image_size, p.depth))
 
+
+def prepare(p: params.Params, folder: Path) -> None:
+    """What needs no TensorFlow."""
+    for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
+        convolution.of_shape(shape)
+    write_folded(p, folder)
+
+
+def train_some(p: params.Params, repeats: list[int], folder: Path, threads: int) -> None:
+    """Train `repeats`, in as many threads of this process, which compile what they share once."""
+    with ThreadPoolExecutor(1) as meanwhile:
+        prepared = meanwhile.submit(prepare, p, folder)
+        from stages.lib.computation import Computations
+
+        prepared.result()
+    computations = Computations()
+    trainings = [train(p, repeat, folder, computations) for repeat in repeats]
+    for said in workers.in_turns(trainings, threads):
+        print(said, flush=True)
+
+
+def train(p: params.Params, repeat: int, folder: Path, computations: Computations) -> Iterator[str]:
+    """Train `repeat` epoch by epoch, with a checkpoint after each, and yield what is to be said of it."""
+    from stages.lib.trainer import Trainer
+
+    trainer = Trainer(p, ARCHITECTURE, computations)
     state, rows = checkpoint.latest(folder, repeat)
-    trainer = of_run(p, ARCHITECTURE, folder)
     if state:
         trainer.resume(state)
     else:
         trainer.start(INITIAL / f"repeat-{repeat}.weights.h5")
-    folded = {split: array.read_folded(split, folder) for split in ("train", "validation")}
-    labels = {split: array.read(split).labels for split in folded}
-
-    epoch = len(rows) + 1
-    # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
-    generator = np.random.default_rng([p.seed + repeat, epoch])
-    order = generator.permutation(len(labels["train"]))
-    pictures = folded["train"]
-    if p.flip or p.shift:
-        pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator, layout)
-    measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
-    measured += trainer.evaluate(folded["validation"], labels["validation"])
+    folded = {split: array.read_folded(split, folder) for split in SPLITS}
+    labels = {split: array.read(split).labels for split in SPLITS}
     score = history.ACCURACY if trainer.n_classes else history.R2
-    row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
-    row |= dict(zip(history.names(score), measured, strict=True))
-    stop_if_diverged(row, p)
-    rows.append(row)
-    checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
-    print(
-        f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {score} "
-        f"{row[score]:.4f}, validation loss {row['val_loss']:.4f}, {score} {row[f'val_{score}']:.4f}",
-        flush=True,
-    )
-    return not history.is_over(rows, p.epochs, p.patience)
+    while not history.is_over(rows, p.epochs, p.patience):
+        epoch = len(rows) + 1
+        # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
+        generator = np.random.default_rng([p.seed + repeat, epoch])
+        order = generator.permutation(len(labels["train"]))
+        pictures = folded["train"]
+        if p.flip or p.shift:
+            layout = array.layout(p.image_size, p.depth)
+            pictures = augment.Augmented(array.read("train").images, p.flip, p.shift, generator, layout)
+        measured = trainer.epoch(pictures, labels["train"], order, int(generator.integers(2**31)))
+        measured += trainer.evaluate(folded["validation"], labels["validation"])
+        row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
+        row |= dict(zip(history.names(score), measured, strict=True))
+        stop_if_diverged(row, p)
+        rows.append(row)
+        checkpoint.save(folder, repeat, trainer.state(), rows, history.kept_epoch(rows, p.patience))
+        yield (
+            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {score} "
+            f"{row[score]:.4f}, validation loss {row['val_loss']:.4f}, {score} {row[f'val_{score}']:.4f}"
+        )
 
 
-def keep(p: params.Params, repeat: int, epoch: int, folder: Path) -> bool:
-    """In a worker process: save the network of `repeat` as it was after `epoch`. Then nothing is left to do."""
+def keep(repeat: int, epoch: int, folder: Path) -> None:
+    """Save the network of `repeat` as it was after `epoch`."""
     from stages.lib import network
-    from stages.lib.trainer import of_run
 
-    trained = of_run(p, ARCHITECTURE, folder)
-    trained.resume(checkpoint.load(folder, repeat, epoch)[0])
-    network.save(trained.model, MODEL)
-    return False
+    state, _ = checkpoint.load(folder, repeat, epoch)
+    network.save(network.read_architecture(ARCHITECTURE, state), MODEL)
 
 
 def stop_if_diverged(row: dict[str, float], p: params.Params) -> None:

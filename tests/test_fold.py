@@ -8,7 +8,8 @@ from conftest import DEFAULTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib import array, fold, network, params
+from stages.lib import array, convolution, fold, network, params
+from stages.lib.computation import Computations
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
 
@@ -33,7 +34,7 @@ def folded(images: np.ndarray, depth: int) -> np.ndarray:
 def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.ndarray, list[np.ndarray]]:
     """Outputs and the gradient of each trainable variable, of the folded network, by two threads."""
     n, count = len(images), len(images) + 2  # as in a last batch, which is filled up
-    blocks = fold.Blocks(model, count, 2)
+    blocks = fold.Blocks(model, count, 2, Computations())
     blocks.use(blocks.packed())
     blocks.pictures[:n] = folded(images, network.depth(model)).reshape(n, -1)
     variables = [variable for layer in blocks.layers for variable in layer.trainable_variables]
@@ -103,7 +104,7 @@ def test_an_activation_keeps_its_place_between_two_blocks(activation):
 
 def test_the_rising_activations_rise():
     numbers = np.linspace(-30, 30, 100_001, dtype=np.float32)
-    for name in sorted(fold.RISING):
+    for name in sorted(convolution.RISING):
         values = np.asarray(keras.activations.get(name)(numbers))
         assert (np.diff(values) >= -1e-6 * np.abs(values[1:]).clip(1)).all(), name  # but for rounding
 

@@ -90,9 +90,8 @@ def test_a_repeat_that_was_finished_is_left_alone(pictures, monkeypatch, capsys)
     preprocess.main()
     build.main()
 
-    def the_first_alone(function, pieces, processes):
-        while function(*pieces[0]):
-            pass
+    def the_first_alone(pieces, threads):
+        yield from pieces[0]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -216,7 +215,8 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_whole_files(finished, stage,
 
 def test_a_worker_that_is_killed_is_said_in_one_line(finished):
     """As the system does when memory runs out."""
-    write_params(epochs=500, workers=2)
+    write_params(epochs=500, repeats=3, workers=3)
+    build.main()
     process = start("train")
     while ", epoch 1 " not in process.stdout.readline():
         pass

@@ -30,12 +30,13 @@ def main():
     ("begin", "end", "code", "said"),
     [
         ("runtime.run(main)", "", 0, "last word, tidied"),
-        ("runtime.run(main)", "raise runtime.UserError('wrong')", 1, "last word, tidied, taken apart"),
+        ("runtime.run(main)", "raise runtime.UserError('wrong')", 1, "last word, tidied"),
+        ("runtime.run(main)", "raise ValueError('a bug')", 1, "last word, tidied"),
         ("main()", "sys.exit(3)", 3, "last word, tidied, taken apart"),
     ],
-    ids=["well", "by a mistake", "no program of ours"],
+    ids=["well", "by a mistake", "by a bug", "no program of ours"],
 )
-def test_a_program_that_ends_well_ends_at_once(begin, end, code, said):
+def test_a_program_of_ours_ends_at_once(begin, end, code, said):
     program = PROGRAM.format(begin=begin, end=end)
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = [sys.executable, "-c", program]

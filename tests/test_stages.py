@@ -83,13 +83,13 @@ def test_the_whole_way_learns_stripes_and_leaves_every_output(pictures, capsys):
 
 
 def test_cores_workers_hash_seed_time_zone_and_order_of_files_change_no_byte(pictures, tmp_path):
-    write_params(workers=1)
+    write_params(workers=1, repeats=3)
     run_all()
     first = md5s()
     other = tmp_path / "elsewhere"
     other.mkdir()
     os.chdir(other)
-    write_params(workers=4)
+    write_params(workers=4, repeats=3)  # more than one process trains
     for path in sorted(pictures.rglob("*.png"), reverse=True):  # in which order a folder lists files
         target = Path("pictures") / path.relative_to(pictures)
         target.parent.mkdir(parents=True, exist_ok=True)

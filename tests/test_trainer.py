@@ -1,13 +1,15 @@
 """Training in the folded form loses what Keras's own fit loses, epoch for epoch."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import DEFAULTS, stripes
 
-from stages.lib import array, network, params
+from stages.lib import array, network, params, workers
+from stages.lib.computation import Computations
 from stages.lib.network import keras
 from stages.lib.runtime import UserError
 from stages.lib.trainer import Trainer
@@ -177,13 +179,37 @@ def test_how_many_threads_share_a_batch_changes_no_bit(tmp_path, activation):
     assert trained(1) == trained(2) == trained(3)
 
 
+@pytest.mark.parametrize("changes", [{}, {"activation": "gelu", "batch_normalization": True, "optimizer": "adam"}])
+def test_trainers_that_share_what_is_compiled_share_nothing_else(tmp_path, changes):
+    p, architecture, weights = prepare(tmp_path, {"image_size": 32, "learning_rate": 0.003} | changes, 4)
+    images, labels = pictures(33, 4)
+    folded = fold(p, images[:, ::3, ::3])
+
+    def training(computations: Computations | None, seed: int) -> Iterator[tuple]:
+        one = Trainer(p, architecture, computations)
+        one.start(weights)
+        for epoch in range(3):
+            order = np.random.default_rng([seed, epoch]).permutation(33)
+            measured = one.epoch(folded, labels, order, 1), one.evaluate(folded, labels)
+            yield seed, measured, [each.tobytes() for each in one.state()]
+
+    def last(seed: int, yielded: Iterable[tuple]) -> tuple:
+        return [each for each in yielded if each[0] == seed][-1]
+
+    computations = Computations()
+    together = list(workers.in_turns([training(computations, seed) for seed in range(3)], 2))
+    for seed in range(3):
+        assert last(seed, together) == last(seed, training(None, seed))
+    assert last(0, together)[1] != last(1, together)[1]
+
+
 def test_cores_that_repeats_leave_over_share_their_batches(tmp_path):
     p, architecture, _ = prepare(tmp_path, {"image_size": 32}, 4)
-    for workers, repeats, batch_size, threads in (
+    for cores, repeats, batch_size, threads in (
         *((1, 1, 40, 1), (8, 1, 40, 8), (8, 3, 40, 2), (2, 3, 40, 1)),
         *((8, 1, 10, 5), (8, 1, 3, 1)),  # one picture is not worth the handing over
     ):
-        changed = dataclasses.replace(p, workers=workers, repeats=repeats, batch_size=batch_size)
+        changed = dataclasses.replace(p, workers=cores, repeats=repeats, batch_size=batch_size)
         assert Trainer(changed, architecture).threads == threads
 
 

@@ -1,11 +1,14 @@
-"""Work spread over processes: pieces that take turns."""
+"""Work spread over processes and over threads."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import get_ident
 
 import pytest
 from conftest import ROOT
@@ -14,46 +17,55 @@ from stages.lib import workers
 from stages.lib.runtime import UserError
 
 
-def part(folder: Path, piece: int, parts: int) -> bool:
-    """Note that a part of `piece` was done, when and by whom; two at a time at one piece would be an error."""
-    alone = folder / f"at-{piece}"
-    alone.touch(exist_ok=False)
-    time.sleep(0.05)
-    alone.unlink()
-    done = len(list(folder.glob(f"{piece}-*")))
-    (folder / f"{piece}-{done}-{os.getpid()}-{time.monotonic_ns()}").touch()
-    return done + 1 < parts
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_piece_comes_to_its_end_and_is_in_one_thread_at_a_time(threads):
+    busy, by = Counter(), set()
+
+    def piece(name: str, parts: int) -> Iterator[str]:
+        for _ in range(parts):
+            busy[name] += 1
+            assert busy[name] == 1  # a generator that is at work refuses a second thread by itself, too
+            assert sum(busy.values()) <= threads
+            by.add(get_ident())
+            time.sleep(0.01)
+            busy[name] -= 1
+            yield name
+
+    parts = {"0": 20, "1": 1, "2": 20, "3": 20, "none": 0}
+    done = list(workers.in_turns([piece(*each) for each in parts.items()], threads))
+    assert Counter(done) == Counter(parts)
+    assert len(by) == threads
+    # In turns: three pieces of the same length end together.
+    assert set(done[-12:]) == {"0", "2", "3"}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_piece_is_done_to_its_end_and_by_one_process_at_a_time(work, processes):
-    parts = {"0": 20, "1": 1, "2": 20, "3": 20}
-    folder = work / "parts"
-    folder.mkdir()
-    workers.in_turns(part, [(folder, piece, count) for piece, count in parts.items()], processes)
-    done = sorted((path.name.split("-") for path in folder.iterdir()), key=lambda name: int(name[3]))
-    assert Counter(name[0] for name in done) == parts
-    by = {name[2] for name in done}
-    assert len(by) == processes
-    assert (str(os.getpid()) in by) == (processes == 1)
-    if processes == 2:
-        # In turns: three pieces of the same length end together.
-        assert {name[0] for name in done[-12:]} == {"0", "2", "3"}
+def test_an_error_of_a_piece_is_raised_and_ends_the_others():
+    made = []
 
+    def piece(name: str) -> Iterator[None]:
+        while True:
+            made.append(name)
+            time.sleep(0.01)
+            yield
 
-def refuse(folder: Path, piece: int) -> bool:
-    (folder / f"{piece}-{os.getpid()}").touch()
-    if piece == 1:
-        while not list(folder.glob("0-*")):
-            time.sleep(0.01)  # the other process may still be importing this module
+    def faulty() -> Iterator[None]:
+        yield
         raise UserError("piece 1 is not to be done")
-    time.sleep(60)
-    return True
 
-
-def test_an_error_ends_the_other_pieces_too(work):
+    before = threading.active_count()
     with pytest.raises(UserError, match="piece 1"):
-        workers.in_turns(refuse, [(work, piece) for piece in (0, 1, 2)], 2)
+        for _ in workers.in_turns([piece("0"), faulty(), piece("2")], 2):
+            pass
+    assert {"0", "2"} == set(made)
+    wait_for(lambda: threading.active_count() == before)
+    count = len(made)
+    time.sleep(0.1)
+    assert len(made) == count
+
+
+def test_an_error_in_a_process_ends_the_others_too(work):
+    with pytest.raises(UserError, match="number 1"):
+        list(workers.in_order(refuse, [(work, number) for number in (0, 1, 2)], 2))
     pids = {int(path.name.split("-")[1]) for path in work.glob("?-*")}
     assert len(pids) == 2
     wait_for_the_end(pids)
@@ -61,18 +73,31 @@ def test_an_error_ends_the_other_pieces_too(work):
     assert list(workers.in_order(pow, [(2, 3), (3, 2)], 2)) == [8, 9]
 
 
+def refuse(folder: Path, number: int) -> None:
+    (folder / f"{number}-{os.getpid()}").touch()
+    if number == 1:
+        while not list(folder.glob("0-*")):
+            time.sleep(0.01)  # the other process may still be importing this module
+        raise UserError("number 1 is not to be done")
+    time.sleep(60)
+
+
 def test_the_end_of_a_program_leaves_no_process(work):
-    (work / "parts").mkdir()
     code = (
-        "from pathlib import Path; from stages.lib import workers; from test_workers import part\n"
-        "workers.in_turns(part, [(Path('parts'), piece, 10) for piece in (0, 1)], 2)"
+        "import os; from stages.lib import workers; from test_workers import who\n"
+        "print(*workers.in_order(who, [()] * 4, 2))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     done = subprocess.run([sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    pids = {int(path.name.split("-")[2]) for path in (work / "parts").iterdir()}
+    pids = {int(pid) for pid in done.stdout.split()}
     assert len(pids) == 2
     wait_for_the_end(pids)
+
+
+def who() -> int:
+    time.sleep(0.5)  # so that one alone does not do it all
+    return os.getpid()
 
 
 def slow(folder: Path) -> int:
@@ -100,7 +125,11 @@ def test_an_error_ends_what_was_begun_beside(work):
 
 
 def wait_for_the_end(pids: set[int]) -> None:
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def wait_for(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 5  # left alone, a process waits minutes for more to do
-    while alive := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:
-        assert time.monotonic() < deadline, alive
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.05)

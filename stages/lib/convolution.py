@@ -16,6 +16,7 @@ A window that begins in the last planes goes on in the first ones, a place furth
 row and column of the last planes are no windows. They hold numbers without meaning, and their gradient has to be 0.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +24,17 @@ from llvmlite import ir
 
 from stages.lib import array
 from stages.lib.machine_code import I64, POINTER, Call, MachineCode, processor
+from stages.lib.params import SCALE, pooled
 from stages.lib.vector_code import BYTE, BYTES, FLOAT, LANES, VECTOR, ZERO, Code
 
 WINDOW = [(u, t) for u in range(4) for t in range(4)]  # the pixels that a pooling window's convolutions see
 POOL = [(a, b) for a in (0, 1) for b in (0, 1)]  # its convolutions, in the order in which pooling looks at them
 TAPS = 9  # of a kernel
+# Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
+RISING = {
+    *("celu", "elu", "exponential", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear", "log_sigmoid"),
+    *("relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,23 @@ class Shape:
     def scratch(self) -> int:
         """Numbers that the machine code works in: the gradients of a picture's convolutions, and it as float32."""
         return self.convolved + self.taken + 3 * self.beyond
+
+
+def shapes(size: int, depth: int, filters: int, activation: str) -> list[Shape]:
+    """Of the blocks of the network (stages.lib.network) for pictures of size x size; filters: of the first block."""
+    q, width = array.layout(size, depth)
+    result, side, channels, scale = [], size, 3, SCALE
+    for _ in range(depth):
+        side = pooled(side)
+        result.append(Shape(q, channels, filters, width, side, activation in RISING, activation == "relu", scale))
+        q, channels, filters, scale = q // 2, filters, 2 * filters, 0.0
+    return result
+
+
+@functools.cache
+def of_shape(shape: Shape) -> "Convolution":
+    """The machine code for a shape, made once, with what the processor has."""
+    return Convolution(shape)
 
 
 class Convolution:

@@ -16,31 +16,25 @@ ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from stages.lib import array, convolution
+from stages.lib import convolution
+from stages.lib.computation import Computations
 from stages.lib.machine_code import Call, address, aligned
 from stages.lib.network import keras
 from stages.lib.network import tensorflow as tf
 from stages.lib.threads import Share, Threads
 
-# Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
-RISING = {
-    *("celu", "elu", "exponential", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear", "log_sigmoid"),
-    *("relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh"),
-}
-
 
 @dataclass(frozen=True)
 class Block:
-    """The plain layers of a block, and the side of what they give."""
+    """The plain layers of a block, but for the pooling."""
 
     convolution: keras.layers.Conv2D
     activation: keras.layers.Activation
-    side: int
     normalization: keras.layers.BatchNormalization | None
 
     @property
@@ -54,15 +48,16 @@ class Block:
         return self.convolution.trainable_variables + self.of_normalization
 
 
-def split(model: keras.Model) -> tuple[float, list[Block], list[keras.layers.Layer]]:
-    """A network of network.build: what its pixels are scaled by, its blocks, and the layers that come after them."""
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    scale, layers, blocks = layers[0].scale, layers[1:], []
+def split(model: keras.Model) -> tuple[list[Block], list[keras.layers.Layer]]:
+    """A network of network.build: its blocks, and the layers that come after them."""
+    scaled = (keras.layers.InputLayer, keras.layers.Rescaling)
+    first = next(number for number, layer in enumerate(model.layers) if not isinstance(layer, scaled))
+    layers, blocks = model.layers[first:], []
     while isinstance(layers[0], keras.layers.Conv2D):
-        (convolution, activation, pooling), layers = layers[:3], layers[3:]
+        (convolution, activation, _), layers = layers[:3], layers[3:]
         normalization = layers.pop(0) if isinstance(layers[0], keras.layers.BatchNormalization) else None
-        blocks.append(Block(convolution, activation, pooling.output.shape[1], normalization))
-    return scale, blocks, layers
+        blocks.append(Block(convolution, activation, normalization))
+    return blocks, layers
 
 
 def rest(layers: list[keras.layers.Layer], x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -96,9 +91,10 @@ class Folded:
         variables: list[np.ndarray],
         gradients: np.ndarray,
         before: "Folded | None",
+        computations: Computations,
     ):
         self.block, self.shape, self.variables, self.gradients = block, shape, variables, gradients
-        self.code = convolution.Convolution(shape)
+        self.code = convolution.of_shape(shape)
         self.identity = shape.rectified or block.activation.activation.__name__ == "linear"
         self.followed = not self.identity or block.normalization is not None
         count = len(gradients)
@@ -112,9 +108,12 @@ class Folded:
         self.seen = _seen(shape)
         if self.followed:
             given, of_result, weights = (count, shape.given), (count, shape.windows), (count,)
-            self._in_training = compiled(self._follow, given, weights)
-            self._in_use = compiled(functools.partial(self._follow, weights=None), given)
-            self._back = compiled(self._follow_back, given, weights, of_result)
+            normalization = block.normalization
+            of_block = [variable.value for variable in normalization.weights] if normalization else []
+            compiled, name = functools.partial(computations.compiled, of_block), block.activation.name
+            self._in_training = compiled(f"{name} in training", self._follow, given, weights)
+            self._in_use = compiled(f"{name} in use", functools.partial(self._follow, weights=None), given)
+            self._back = compiled(f"{name} back", self._follow_back, given, weights, of_result)
 
     def forward(self, some: slice, scratch: int) -> Call:
         """What computes `given` from `taken`, for some of the pictures."""
@@ -233,20 +232,10 @@ class Blocks:
     pictures: uint8 (count, ...), to be filled with what array.fold gives.
     """
 
-    def __init__(self, model: keras.Model, count: int, threads: int = 1):
-        scale, blocks, self.layers = split(model)
-        q, side = array.layout(model.input_shape[1], len(blocks))
-        shapes = []
-        for block in blocks:
-            *_, channels, filters = block.convolution.kernel.shape
-            name = block.activation.activation.__name__
-            shapes.append(
-                convolution.Shape(
-                    *(q, channels, filters, side, block.side),
-                    *(name in RISING, name == "relu", scale),
-                )
-            )
-            q, scale = q // 2, 0.0
+    def __init__(self, model: keras.Model, count: int, threads: int, computations: Computations):
+        blocks, self.layers = split(model)
+        name = blocks[0].activation.activation.__name__
+        shapes = convolution.shapes(model.input_shape[1], len(blocks), blocks[0].convolution.filters, name)
         self._gradients = np.zeros((count, sum(shape.variables for shape in shapes)), np.float32)
         # Of each block kernel, bias and flipped kernel; and where `packed` has them.
         self._variables = np.zeros(sum(shape.kernel + shape.variables for shape in shapes), np.float32)
@@ -260,7 +249,8 @@ class Blocks:
             self._places[start:end] = [*of_block, *kernel[::-1, ::-1].transpose(0, 1, 3, 2).flat]
             variables = np.split(self._variables[start:end], [shape.kernel, shape.variables])
             columns = self._gradients[:, column : column + shape.variables]
-            self._folded.append(Folded(block, shape, variables, columns, self._folded[-1] if self._folded else None))
+            before = self._folded[-1] if self._folded else None
+            self._folded.append(Folded(block, shape, variables, columns, before, computations))
             column, start = column + shape.variables, end
         # Blocks that nothing parts are computed one after the other for the same pictures.
         self._chains: list[list[Folded]] = [[]]
@@ -271,7 +261,8 @@ class Blocks:
         self._chains = [chain for chain in self._chains if chain]
         self.pictures = self._folded[0].taken
         self.threads = Threads(threads, max(shape.scratch for shape in shapes))
-        self._result, self._upstream = (aligned((count, blocks[-1].side, blocks[-1].side, filters)) for _ in range(2))
+        last = shapes[-1]
+        self._result, self._upstream = (aligned((count, last.side, last.side, last.filters)) for _ in range(2))
         self._known: dict[int, Shares] = {}
 
     @property
@@ -356,10 +347,3 @@ class Blocks:
 def _numbers(tensor: tf.Tensor) -> np.ndarray:
     """The same memory, not to be written to."""
     return np.asarray(memoryview(tensor))
-
-
-def compiled(function: Callable, *signature: Sequence[int] | tf.TensorSpec | list) -> Callable:
-    """`function` as an XLA computation; signature: each argument's shape, where it is of float32."""
-    specs = [each if isinstance(each, (list, tf.TensorSpec)) else tf.TensorSpec(each) for each in signature]
-    # Nothing here is Python for AutoGraph to rewrite. A concrete function is called in a third of the time.
-    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)

@@ -8,6 +8,7 @@ Besides the loss there is a score, of which more is better: accuracy, or R2 wher
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,8 @@ FORMAT = "%.6f"  # of numbers in tables
 Row = dict[str, float]
 
 
-def score(table: pd.DataFrame) -> str:
-    """The name of the score that the table's columns hold."""
+def score(table: pd.DataFrame | Row) -> str:
+    """The name of the score that a table, or a row, has columns of."""
     return next(name for name in SCORES if f"val_{name}" in table)
 
 
@@ -36,27 +37,33 @@ def names(score_: str) -> list[str]:
 
 def write(rows: list[Row], patience: int) -> None:
     """Write the tables from rows of: repeat, seed, epoch (from 1), and `names`."""
-    import pandas as pd
-
-    table = pd.DataFrame(rows)
-    score_ = score(table)
-    table = table[["repeat", "seed", "epoch", *names(score_)]]
+    score_ = score(rows[0])
     keeps = {repeat: kept_epoch(of_one, patience) for repeat, of_one in by_repeats(rows).items()}
-    table["kept"] = [int(keeps[row["repeat"]] == row["epoch"]) for row in rows]
-    write_table(REPEATS, table)
-    history = means(table)
-    write_table(HISTORY, history)
-    curves = history[["epoch", score_, f"val_{score_}"]].set_axis(["epoch", "train", "validation"], axis=1)
-    write_table(SCORE, curves)
+    repeats = [row | {"kept": int(keeps[row["repeat"]] == row["epoch"])} for row in rows]
+    _write(REPEATS, ["repeat", "seed", "epoch", *names(score_), "kept"], repeats)
+    history = means(rows)
+    _write(HISTORY, list(history[0]), history)
+    curves = [{"epoch": row["epoch"], "train": row[score_], "validation": row[f"val_{score_}"]} for row in history]
+    _write(SCORE, list(curves[0]), curves)
 
 
-def means(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per epoch: each name's mean over the repeats that reached it, then `<name>_std` (n - 1; 0 for one)."""
-    import pandas as pd
+def means(rows: list[Row]) -> list[Row]:
+    """A row an epoch: each name's mean over the repeats that reached it, then `<name>_std` (n - 1; 0 for one)."""
+    measured, result = names(score(rows[0])), []
+    for epoch in sorted({row["epoch"] for row in rows}):
+        values = {name: [row[name] for row in rows if row["epoch"] == epoch] for name in measured}
+        row = {"epoch": epoch} | {name: statistics.fmean(each) for name, each in values.items()}
+        row |= {f"{name}_std": statistics.stdev(each) if each[1:] else 0.0 for name, each in values.items()}
+        result.append(row)
+    return result
 
-    by_epoch = table.groupby("epoch")[names(score(table))]
-    deviations = by_epoch.std().fillna(0.0).add_suffix("_std")
-    return pd.concat([by_epoch.mean(), deviations], axis=1).reset_index()
+
+def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
+    """As `write_table`, without pandas, whose import takes as long as an epoch."""
+    cells = [
+        [FORMAT % row[name] if isinstance(row[name], float) else str(row[name]) for name in columns] for row in rows
+    ]
+    outputs.write_csv(path, columns, cells)
 
 
 def write_table(path: Path, table: pd.DataFrame, number_format: str = FORMAT) -> None:

@@ -18,13 +18,14 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from stages.lib import decision, outputs, runtime
-from stages.lib.params import KERNEL, POOL, Params, loss_name
+from stages.lib.params import KERNEL, POOL, SCALE, Params, loss_name
 
 keras, tensorflow = runtime.import_keras()
 
@@ -41,7 +42,7 @@ def build(params: Params, n_classes: int, mean: float = 0.0, deviation: float = 
     """
     size = params.image_size
     pixels = keras.Input((size, size, 3), name="pixels")
-    x = keras.layers.Rescaling(1 / 255, name="scale")(pixels)
+    x = keras.layers.Rescaling(SCALE, name="scale")(pixels)
     for block in range(params.depth):
         x = keras.layers.Conv2D(params.filters * 2**block, KERNEL, name=f"conv_{block + 1}")(x)
         x = keras.layers.Activation(params.activation, name=f"conv_{block + 1}_{params.activation}")(x)
@@ -128,9 +129,12 @@ def architecture(model: keras.Model) -> str:
     return json.dumps(json.loads(model.to_json()), indent=2) + "\n"
 
 
-def read_architecture(architecture_file: Path) -> keras.Model:
-    """The uncompiled network of `architecture_file`, with weights that are to be replaced."""
-    return keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
+def read_architecture(architecture_file: Path, weights: Sequence[np.ndarray] = ()) -> keras.Model:
+    """The uncompiled network of `architecture_file`; `weights` begin with its own, which else are to be replaced."""
+    model = keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
+    if weights:
+        model.set_weights(weights[: len(model.weights)])
+    return model
 
 
 def summary(model: keras.Model) -> str:

@@ -18,6 +18,7 @@ from stages.lib.runtime import UserError
 FILE = "params.yaml"
 KERNEL = 3  # pixels a side of a convolution, which is "valid": the map loses KERNEL - 1
 POOL = 2  # the pooling halves the map
+SCALE = 1 / 255  # of pixels as bytes
 
 # The names Keras 3 knows (keras.activations); kept here because importing Keras takes seconds, and
 # a test compares the two lists.

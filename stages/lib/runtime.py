@@ -128,21 +128,24 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 sys.excepthook = _excepthook
 
-# Processes of stages.lib.workers end when they are told to. Errors travel to the program that began them, which does
-# not ask for their exit codes.
-_ends_well = parent_process() is not None
+# What the program ends with, once that is known. Processes of stages.lib.workers end when they are told to: errors
+# travel to the program that began them, which does not ask for their exit codes.
+_exit_code = None if parent_process() is None else 0
 
 
 def _leave() -> None:
-    """End a process that has nothing left to do. To take apart what TensorFlow left takes a quarter of a second."""
-    if not _ends_well:
+    """End a process that has nothing left to do, and threads that are in the midst of work that nobody waits for.
+
+    To take apart what TensorFlow left takes a quarter of a second, and is not for threads that still use it.
+    """
+    if _exit_code is None:
         return
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):  # Python tries again, and says so
         return
-    os._exit(0)
+    os._exit(_exit_code)
 
 
 atexit.register(_leave)  # before what the program's libraries register, and so called after it
@@ -156,22 +159,28 @@ def run(main: Callable[[], None], stopped: str = STOPPED) -> None:
     Output lines are flushed as they are printed, so that DVC and log files show progress live, and
     a file name that the terminal's encoding cannot show is escaped instead of ending the program.
     """
-    global _ends_well
+    global _exit_code
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         main()
-        _ends_well = True
+        _exit_code = 0
+        return
     except UserError as error:
-        sys.exit(_one_line(f"error: {error}"))
+        last_words = f"error: {error}"
     except KeyboardInterrupt:
-        sys.exit(stopped)
+        last_words = stopped
     except FileNotFoundError as error:
-        sys.exit(_one_line(f"error: {error.filename or error} is missing; `dvc repro` makes what a stage needs"))
+        last_words = f"error: {error.filename or error} is missing; `dvc repro` makes what a stage needs"
     except OSError as error:
         # A full disk, a missing right: facts about the machine, which a traceback would only hide.
         where = f" ({error.filename})" if error.filename else ""
-        sys.exit(_one_line(f"error: {error.strerror or error}{where}; free space or rights, then run again"))
+        last_words = f"error: {error.strerror or error}{where}; free space or rights, then run again"
+    except Exception:
+        _exit_code = 1
+        raise
+    _exit_code = 1
+    sys.exit(_one_line(last_words))
 
 
 def _one_line(text: str) -> str:

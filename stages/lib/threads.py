@@ -6,6 +6,7 @@ whether there are calls for them, and need nothing of Python to make them.
 """
 
 import ctypes
+import functools
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -87,6 +88,11 @@ end:
 """
 
 
+@functools.cache
+def _code() -> MachineCode:
+    return MachineCode(CODE)
+
+
 class Share:
     """The calls of one thread, as machine code reads them. There is at least one."""
 
@@ -110,7 +116,7 @@ class Threads:
         self._scratch = [aligned((numbers,)) for _ in range(count)]
         self._seats = aligned((count - 1, 3 * LINE), kind=np.int64)
         self._turn, self._awake = 1, False
-        code = MachineCode(CODE)
+        code = _code()
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self._tell = code.function("tell a turn", pointer, number)
         self._wait = code.function("wait until", pointer, number)

@@ -14,6 +14,7 @@ import numpy as np
 
 from stages.lib import fold, network, workers
 from stages.lib.augment import Augmented
+from stages.lib.computation import Computations
 from stages.lib.network import tensorflow as tf
 from stages.lib.params import Params, loss_name
 from stages.lib.runtime import UserError
@@ -32,7 +33,9 @@ class Trainer:
     side by side leave over share a batch; bits do not depend on it.
     """
 
-    def __init__(self, params: Params, architecture: Path):
+    def __init__(self, params: Params, architecture: Path, computations: Computations | None = None):
+        """computations: those of other trainers with the same parameters and architecture, not to compile again."""
+        computations = computations or Computations()
         self.batch_size = params.batch_size
         self.model = network.read_architecture(architecture)
         depth = network.depth(self.model)
@@ -44,7 +47,7 @@ class Trainer:
             )
         cores = workers.count(params.workers) // params.repeats
         self.threads = max(1, min(cores, self.batch_size // PICTURES_A_THREAD))
-        self._blocks = fold.Blocks(self.model, self.batch_size, self.threads)
+        self._blocks = fold.Blocks(self.model, self.batch_size, self.threads, computations)
         # Two of a kind, for the blocks and for the rest, because these are computed apart.
         self._optimizers = [network.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
         self._rest = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
@@ -60,9 +63,11 @@ class Trainer:
         self._variables = self.model.weights + of_optimizers
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
-        self._train_rest = fold.compiled(self._train_rest_, x, targets, weights, tf.TensorSpec(2, tf.int32))
-        self._evaluate_rest = fold.compiled(self._evaluate_rest_, x, targets, weights)
-        self._apply = fold.compiled(self._apply_, *self._blocks.signature)
+        variables = [*(variable.value for variable in self._variables), self._totals]
+        compiled = functools.partial(computations.compiled, variables)
+        self._train_rest = compiled("train", self._train_rest_, x, targets, weights, tf.TensorSpec(2, tf.int32))
+        self._evaluate_rest = compiled("evaluate", self._evaluate_rest_, x, targets, weights)
+        self._apply = compiled("apply", self._apply_, *self._blocks.signature)
 
     def start(self, weights: Path) -> None:
         """Take the weights of a .weights.h5 file and forget the optimizer's state."""
@@ -145,9 +150,3 @@ class Trainer:
         correct = tf.reshape(self._correct(targets, outputs), [-1]) * weights
         self._totals.assign_add(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct)]))
         return losses
-
-
-@functools.lru_cache(maxsize=1)
-def of_run(params: Params, architecture: Path, run: Path) -> Trainer:
-    """This process's Trainer for the run with the checkpoint folder `run`: it is compiled once for all repeats."""
-    return Trainer(params, architecture)

@@ -1,18 +1,19 @@
-"""The one place where work is spread over processes, through joblib.
+"""The one place where work is spread over processes, through joblib, and over threads.
 
 Callers of `in_order` give a function and its arguments and get the results in order, whatever the number
 of processes; a joblib backend other than the default (a Dask cluster, say) is put beneath them with
-`joblib.parallel_config(backend=...)`, and no caller changes. `in_turns` is for work in parts that wait for
-each other, which joblib does not know: it uses joblib's processes on this machine.
+`joblib.parallel_config(backend=...)`, and no caller changes. `beside` uses one of joblib's processes on this machine,
+and `in_turns` threads, for work that is machine code for the most part and wants to share what it has compiled.
 """
 
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import TypeVar
 
 import joblib
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from stages.lib.runtime import UserError
 
 Result = TypeVar("Result")
+END = object()  # what a piece gives that has nothing left to yield
 
 
 def count(workers: int | str) -> int:
@@ -46,16 +48,6 @@ def in_order(function: Callable[..., Result], arguments: Iterable[tuple], worker
         yield from results
 
 
-def prepare(function: Callable[[], object], workers: int | str) -> None:
-    """Let the processes of a later `in_turns` call `function`, a long import, while this one goes on."""
-    processes = count(workers)
-    if processes > 1:
-        with _deaf_to_interrupts():
-            executor = get_memmapping_executor(processes)
-            for _ in range(processes):
-                executor.submit(function)
-
-
 @contextmanager
 def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
     """What begins a call in a process beside this one: begin(function, *arguments) returns what waits for the result.
@@ -77,34 +69,44 @@ def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
         yield begin
 
 
-def in_turns(function: Callable[..., bool], arguments: Iterable[tuple], workers: int | str) -> None:
-    """Call `function(*a)` for each `a` of `arguments` again and again until it gives False, by `workers` processes.
+def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Result]:
+    """Yield what each of `pieces` yields, as it comes, computed by `threads` threads of this process.
 
-    Each call does a part of a piece of work and says whether more is left of it. The pieces take turns, so
-    that three keep two processes busy to the end; no piece is in two processes at once.
+    The pieces take turns at each result, so that three keep two threads busy to the end; no piece is in two threads
+    at once. An exception of a piece is raised here, and ends the others at their next result.
     """
-    waiting, running, processes = deque(arguments), {}, count(workers)
-    if processes == 1:
-        for each in waiting:
-            while function(*each):
-                pass
-        return
+    waiting, results, left = SimpleQueue(), SimpleQueue(), len(pieces)
 
-    def start() -> None:
-        while waiting and len(running) < processes:
-            each = waiting.popleft()
-            running[executor.submit(function, *each)] = each
+    def work() -> None:
+        while (piece := waiting.get()) is not None:
+            try:
+                result = next(piece, END)
+            except BaseException as error:
+                results.put((None, error))
+                continue
+            if result is not END:
+                waiting.put(piece)
+            results.put((result, None))
 
-    with _deaf_to_interrupts():
-        executor = get_memmapping_executor(processes)
-        start()
-    with _ended_by_errors(executor), _killed_is_said(workers):
-        while running:
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                each = running.pop(done)
-                if done.result():
-                    waiting.append(each)
-                start()
+    for piece in pieces:
+        waiting.put(piece)
+    # Daemons: nobody waits for them where this is interrupted.
+    for _ in range(threads):
+        Thread(target=work, daemon=True).start()
+    try:
+        while left:
+            result, error = results.get()
+            if error:
+                raise error
+            if result is END:
+                left -= 1
+            else:
+                yield result
+    finally:
+        while not waiting.empty():
+            waiting.get_nowait()
+        for _ in range(threads):
+            waiting.put(None)
 
 
 @contextmanager
