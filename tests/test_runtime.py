@@ -42,3 +42,26 @@ def test_a_program_of_ours_ends_at_once(begin, end, code, said):
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, env=buffered, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, said), done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts what Linux says of this process's memory")
+def test_a_program_has_room_for_deep_calls():
+    program = """
+from stages.lib import runtime
+
+def pages(depth):
+    if depth:
+        return pages(depth - 1)
+    with open("/proc/self/statm") as memory:
+        return int(memory.read().split()[0])
+
+def main():
+    pages(0)
+    print(pages(300) - pages(0))
+
+CALL
+"""
+    for call, more in (("runtime.run(main)", False), ("main()", True)):
+        command = [sys.executable, "-c", program.replace("CALL", call)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert (int(done.stdout) > 0) == more
