@@ -7,10 +7,13 @@ test pictures; and reports/validation.csv, the predictions for the validation pi
 compared (ladder.py).
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -18,11 +21,16 @@ from stages.lib import runtime  # before numpy
 
 if __name__ == "__main__":
     runtime.no_arguments(__doc__)  # before the imports that take time
-import pandas as pd
+import numpy as np
 
-# network is imported where it is used: TensorFlow takes seconds, and the process that draws does not need it.
-from stages.lib import array, class_report, figures, history, number_report, outputs, params, report, workers
-from stages.lib.evaluation import Answered, Evaluation, Figures, Subject
+# What answers imports TensorFlow, what measures and draws pandas and matplotlib. Each is imported where it is used, so
+# that the process beside this one begins with TensorFlow, which takes longest, at once.
+from stages.lib import array, outputs, params, workers
+
+if TYPE_CHECKING:
+    from stages.lib.evaluation import Evaluation
+    from stages.lib.occlusion import Question
+    from stages.lib.report import Alike
 
 DATA = Path("reports/data.json")
 MODEL = Path("models/model.keras")
@@ -31,63 +39,88 @@ PREDICTIONS = Path("reports/predictions.csv")
 VALIDATION = Path("reports/validation.csv")
 FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
+MEASURED = ("validation", "test")
 SHOWN_GROUPS = 8  # groups of pictures that look the same
 SHOWN_TOGETHER = 4  # pictures of such a group
 
 
 def main() -> None:
     p = params.read()
-    data = json.loads(DATA.read_text(encoding="utf-8"))
-    pictures = array.read_pictures()
-    epochs = pd.read_csv(history.HISTORY)
-    score = history.score(epochs)
-    with outputs.aside(FIGURES) as folder, workers.beside(p.workers) as begin:
+    with workers.beside(p.workers) as begin, outputs.aside(FIGURES) as folder:
         folder.mkdir()
-        curves = begin(draw_curves, folder, epochs, score, p.repeats)
-        result = evaluate(p, data, pictures)
-        rest = begin(draw, folder, result.figures)
-        shown = result.shown()  # takes as long as the figures
-        curves()
-        rest()
-    outputs.write_json(METRICS, result.metrics)
-    history.write_table(PREDICTIONS, result.predictions, result.number_format)
-    history.write_table(VALIDATION, result.validation, result.number_format)
-    write_report(p, data, result, shown, score, look_alikes(pictures))
+        answered = begin(answer, p)
+        data = json.loads(DATA.read_text(encoding="utf-8"))
+        pictures = array.read_pictures()
+        score = draw_curves(folder, p)
+        result = evaluate(p, data, pictures, *answered())
+        explained = begin(explain, p, result.questions)  # takes as long as the figures
+        for name, draw in result.figures.items():
+            draw(folder / f"{name}.svg")
+        shown, alike = result.shown(), look_alikes(pictures)
+        shown["reasons"] = result.reasons(explained())
+    write(p, data, result, shown, score, alike)
     print(*result.words, f"see {REPORT}", sep="\n")
 
 
-def evaluate(p: params.Params, data: dict, pictures: dict[str, list[dict[str, str]]]) -> Evaluation:
-    """What the model says of the validation and test pictures, measured."""
+def answer(p: params.Params) -> tuple[dict[str, np.ndarray], float]:
+    """What the model says of the validation and test pictures, and its loss for these."""
     from stages.lib import network
 
-    model, threads = network.load(MODEL), workers.count(p.workers)
+    model = network.load(MODEL)
+    answers = {name: network.answers(model, array.read(name).images, workers.count(p.workers)) for name in MEASURED}
+    return answers, network.loss(p, model, answers["test"], array.read("test").labels)
+
+
+def explain(p: params.Params, questions: list[Question]) -> list[np.ndarray]:
+    """The heat maps of test pictures that answer the questions."""
+    from stages.lib import network
+
+    model, images = network.load(MODEL), array.read("test").images
+    return [
+        each.heat(lambda covered: network.answers(model, covered, workers.count(p.workers)), images)
+        for each in questions
+    ]
+
+
+def draw_curves(folder: Path, p: params.Params) -> str:
+    """loss.svg, and accuracy.svg or r2.svg, whose name is returned."""
+    import pandas as pd
+
+    from stages.lib import figures, history
+
+    epochs = pd.read_csv(history.HISTORY)
+    score = history.score(epochs)
+    for name in ("loss", score):
+        figures.curves(folder / f"{name}.svg", epochs, name, p.repeats)
+    return score
+
+
+def evaluate(
+    p: params.Params,
+    data: dict,
+    pictures: dict[str, list[dict[str, str]]],
+    answers: dict[str, np.ndarray],
+    loss: float,
+) -> Evaluation:
+    """What the model says, measured."""
+    import pandas as pd
+
+    from stages.lib import class_report, history, number_report
+    from stages.lib.evaluation import Answered, Subject
 
     def answered(split: str) -> Answered:
         arrays = array.read(split)
-        files = [row["file"] for row in pictures[split]]
-        return Answered(files, arrays.images, arrays.labels, network.answers(model, arrays.images, threads))
+        return Answered([row["file"] for row in pictures[split]], arrays.images, arrays.labels, answers[split])
 
-    validation, test = answered("validation"), answered("test")
-    loss = network.loss(p, model, test.answers, test.labels)
     repeats = history.kept(pd.read_csv(history.REPEATS))
-    subject = Subject(p, data, validation, test, loss, repeats, lambda images: network.answers(model, images, threads))
+    subject = Subject(p, data, *map(answered, MEASURED), loss, repeats)
     return (class_report if data["classes"] else number_report).evaluate(subject)
 
 
-def draw_curves(folder: Path, epochs: pd.DataFrame, score: str, repeats: int) -> None:
-    """loss.svg, accuracy.svg or r2.svg."""
-    for name in ("loss", score):
-        figures.curves(folder / f"{name}.svg", epochs, name, repeats)
-
-
-def draw(folder: Path, of_task: Figures) -> None:
-    """The figures of the task."""
-    for name, draw_one in of_task.items():
-        draw_one(folder / f"{name}.svg")
-
-
-def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.Alike]]:
+def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[Alike]]:
     """Some of the pictures that are in the data more than once, those under two classes first."""
+    from stages.lib import report
+
     groups: dict[str, list[tuple[int, dict[str, str]]]] = {}
     for rows in pictures.values():
         for index, row in enumerate(rows):
@@ -107,9 +140,13 @@ def look_alikes(pictures: dict[str, list[dict[str, str]]]) -> list[list[report.A
     ]
 
 
-def write_report(
-    p: params.Params, data: dict, result: Evaluation, shown: dict, score: str, alike: list[list[report.Alike]]
-) -> None:
+def write(p: params.Params, data: dict, result: Evaluation, shown: dict, score: str, alike: list[list[Alike]]) -> None:
+    """The tables and the report."""
+    from stages.lib import history, report
+
+    outputs.write_json(METRICS, result.metrics)
+    history.write_table(PREDICTIONS, result.predictions, result.number_format)
+    history.write_table(VALIDATION, result.validation, result.number_format)
     report.write(
         REPORT,
         result.template,

@@ -1,6 +1,7 @@
 """Work spread over processes and over threads."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -122,6 +123,33 @@ def test_an_error_ends_what_was_begun_beside(work):
             time.sleep(0.01)
         raise UserError("meanwhile")
     wait_for_the_end(pids)
+
+
+def test_a_process_beside_that_is_killed_is_said():
+    with pytest.raises(UserError, match="was killed, most likely because memory ran out"), workers.beside(2) as begin:
+        begin(end_badly)()
+
+
+def end_badly() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere, processes are new ones")
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_process_beside_is_a_copy_of_one_that_has_no_other_thread(threads):
+    program = f"""
+import sys, threading, time
+from stages.lib import workers
+if __name__ == "__main__":
+    sys.found = True
+    for _ in range({threads}):
+        threading.Thread(target=time.sleep, args=(1,)).start()
+    with workers.beside(2) as begin:
+        print(begin(eval, "hasattr(__import__('sys'), 'found')")())
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{threads == 0}\n", "")
 
 
 def wait_for_the_end(pids: set[int]) -> None:

@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 
 from stages.lib import calibration, evaluation, figures, predictions, report
-from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Answered, Evaluation, Figures, Subject, heat_source
+from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Answered, Evaluation, Figures, Subject
+from stages.lib.occlusion import Question
 from stages.lib.params import Params
 
 SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table together; about 1 MB
@@ -39,21 +40,21 @@ def evaluate(of: Subject) -> Evaluation:
     drawn["mistakes"] = evaluation.mistakes(test.images[worst], mistakes, title)
     tries = report.advice(of.params)
 
+    asked = [*predictions.surest(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
+    questions = [Question(row, classes.index(table["predicted"][row])) for row in asked]
+    reasons = partial(evaluation.reasons, test.images, shown, questions)
+
     def in_report() -> dict[str, object]:
         return {
             "confusion": _confusion(counts, classes, predictions.by_cell(table, classes, SHOWN_IN_CELLS), shown),
             "mistakes": mistakes,
-            "reasons": [
-                (heat_source(test.images[row], of.answer, classes.index(table["predicted"][row])), shown(row))
-                for row in [*predictions.surest(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
-            ],
             "better": better,  # perhaps by chance: metrics.learned says so
             "tries": tries,
             "try_command": report.command(tries),
         }
 
     words = _words(of.params, metrics, classes, len(table), better, tries)
-    return Evaluation(metrics, table, validated, drawn, "class_report.html.j2", in_report, words)
+    return Evaluation(metrics, table, validated, drawn, questions, reasons, "class_report.html.j2", in_report, words)
 
 
 def _calibrated(validation: Answered, test: Answered) -> tuple[dict[str, float], Figures]:

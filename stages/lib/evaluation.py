@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import figures, history, occlusion, report
+from stages.lib.occlusion import Question
 from stages.lib.params import Params
 
 SHOWN_MISTAKES = 24
@@ -35,8 +36,7 @@ class Answered:
 class Subject:
     """What is evaluated.
 
-    data: data.json; loss: of the test pictures; repeats: as history.kept gives it; answer: uint8 (n, size, size, 3) to
-    the model's answers.
+    data: data.json; loss: of the test pictures; repeats: as history.kept gives it.
     """
 
     params: Params
@@ -45,21 +45,23 @@ class Subject:
     test: Answered
     loss: float
     repeats: pd.DataFrame
-    answer: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """metrics: metrics.json; predictions, validation: a row a picture of these splits.
 
-    template, shown: the report, and what it shows of this task, for which heat maps are computed; words: the outcome,
-    for the terminal; number_format: of the numbers in the predictions.
+    questions: why some pictures get what is said of them; reasons: for the report, from heat maps that answer these.
+    template, shown: the report, and what else it shows of this task; words: the outcome, for the terminal;
+    number_format: of the numbers in the predictions.
     """
 
     metrics: dict[str, float | bool]
     predictions: pd.DataFrame
     validation: pd.DataFrame
     figures: Figures
+    questions: list[Question]
+    reasons: Callable[[Sequence[np.ndarray]], list[tuple[str, report.Shown]]]
     template: str
     shown: Callable[[], dict[str, object]]
     words: list[str]
@@ -75,6 +77,11 @@ def mistakes(images: np.ndarray, shown: Sequence[report.Shown], title: str) -> C
     return partial(figures.mistakes, images=images[:IN_FIGURE], captions=captions, title=title)
 
 
-def heat_source(image: np.ndarray, answer: Callable[[np.ndarray], np.ndarray], named: int) -> str:
-    """A picture's heat map as a data: address. All arguments: as occlusion.heat takes them."""
-    return report.picture_source(occlusion.overlay(image, occlusion.heat(answer, image, named)))
+def reasons(
+    images: np.ndarray, shown: Callable[[int], report.Shown], questions: Sequence[Question], heats: Sequence[np.ndarray]
+) -> list[tuple[str, report.Shown]]:
+    """For each question the picture with its heat, as a data: address, and what is shown of it."""
+    return [
+        (report.picture_source(occlusion.overlay(images[each.row], heat)), shown(each.row))
+        for each, heat in zip(questions, heats, strict=True)
+    ]

@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from stages.lib import evaluation, figures, occlusion, regression, report
-from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Evaluation, Subject, heat_source
+from stages.lib import evaluation, figures, regression, report
+from stages.lib.evaluation import SHOWN_MISTAKES, SHOWN_REASONS, Evaluation, Subject
+from stages.lib.occlusion import Question
 from stages.lib.params import Params
 
 
@@ -27,15 +28,13 @@ def evaluate(of: Subject) -> Evaluation:
     mistakes = [shown(row) for row in worst]
     tries = report.advice(replace(of.params, loss="auto"))  # there is but one loss for numbers
 
-    def reason(row: int) -> tuple[str, report.Shown]:
-        close = occlusion.closeness(of.answer, test.answers[row], metrics["margin"])
-        return heat_source(test.images[row], close, 0), shown(row)
+    asked = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
+    questions = [Question(row, own=test.answers[row], unit=metrics["margin"]) for row in asked]
+    reasons = partial(evaluation.reasons, test.images, shown, questions)
 
     def in_report() -> dict[str, object]:
-        explained = [*regression.best(table, SHOWN_REASONS), *worst[:SHOWN_REASONS]]
         return {
             "mistakes": mistakes,
-            "reasons": [reason(row) for row in explained],
             "tries": tries,
             "try_command": report.command(tries),
         }
@@ -46,7 +45,7 @@ def evaluate(of: Subject) -> Evaluation:
     }
     words = _words(of.params, metrics, len(table), tries)
     return Evaluation(
-        *(metrics, table, validated, drawn, "number_report.html.j2", in_report, words),
+        *(metrics, table, validated, drawn, questions, reasons, "number_report.html.j2", in_report, words),
         number_format="%.7g",  # whatever their scale
     )
 

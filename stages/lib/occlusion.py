@@ -5,6 +5,7 @@ It needs no gradients, so it works on any exported network.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -57,6 +58,22 @@ def closeness(
     It falls where a covered part changes the number, up or down.
     """
     return lambda images: -np.abs(answer(images) - own) / max(unit, SMALLEST)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Why is that said of the picture in this row? named: the class; or own, unit: as `closeness` takes them."""
+
+    row: int
+    named: int = 0
+    own: np.ndarray | None = None
+    unit: float = 0.0
+
+    def heat(self, answer: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+        """The answer, as `heat` gives it, from what the model says of pictures. images: uint8 (n, size, size, 3)."""
+        if self.own is not None:
+            answer = closeness(answer, self.own, self.unit)
+        return heat(answer, images[self.row], self.named)
 
 
 def overlay(image: np.ndarray, heat_: np.ndarray) -> np.ndarray:

@@ -2,23 +2,24 @@
 
 Callers of `in_order` give a function and its arguments and get the results in order, whatever the number
 of processes; a joblib backend other than the default (a Dask cluster, say) is put beneath them with
-`joblib.parallel_config(backend=...)`, and no caller changes. `beside` uses one of joblib's processes on this machine,
-and `in_turns` threads, for work that is machine code for the most part and wants to share what it has compiled.
+`joblib.parallel_config(backend=...)`, and no caller changes. `beside` has one process, which is there at once, and
+`in_turns` threads, for work that is machine code for the most part and wants to share what it has compiled.
 """
 
+import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
 import joblib
-from joblib.executor import get_memmapping_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from stages.lib.runtime import UserError
@@ -58,15 +59,30 @@ def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
     if count(workers) == 1:
         yield partial
         return
-    with _deaf_to_interrupts():
-        executor = get_memmapping_executor(1)
+    executor = ProcessPoolExecutor(1, multiprocessing.get_context("fork" if _alone() else "spawn"))
 
     def begin(function: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
         with _deaf_to_interrupts():
             return executor.submit(function, *arguments).result
 
-    with _ended_by_errors(executor), _killed_is_said(1):
-        yield begin
+    with _killed_is_said(1):
+        try:
+            yield begin
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone() -> bool:
+    """Whether this process is one thread. Of others a copy would have the memory, but in no order, and not the threads.
+
+    A copy is there at once, and has imported what this process has; a new process takes a quarter of a second.
+    """
+    threads = Path("/proc/self/task")  # Linux's; others need new processes for the libraries of their system
+    return threads.is_dir() and len(list(threads.iterdir())) == 1
 
 
 def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Result]:
@@ -110,19 +126,10 @@ def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Resul
 
 
 @contextmanager
-def _ended_by_errors(executor: Executor) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        executor.terminate(kill_workers=True)
-        raise
-
-
-@contextmanager
 def _killed_is_said(workers: int | str) -> Iterator[None]:
     try:
         yield
-    except TerminatedWorkerError:
+    except BrokenProcessPool:
         raise UserError(
             f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
             "lower `workers` in params.yaml, or close other programs"
