@@ -46,7 +46,14 @@ def main() -> None:
     p = params.read()
     n_train, n_validation = (len(array.read(name).labels) for name in SPLITS)
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
-    folder = open_checkpoints(p)
+    threads = min(workers.count(p.workers), p.repeats)
+    processes = -(-threads // THREADS)
+    with ThreadPoolExecutor(1) as meanwhile:
+        opened = meanwhile.submit(open_run, p)
+        if processes == 1:  # this one, which then imports TensorFlow while the other thread does what needs none
+            meanwhile.submit(make_code, p)
+            import stages.lib.trainer  # noqa: F401
+        folder = opened.result()
     left = []
     for repeat in range(p.repeats):
         _, rows = checkpoint.latest(folder, repeat)
@@ -54,10 +61,6 @@ def main() -> None:
             left.append(repeat)
             if rows:
                 print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
-    threads = max(1, min(workers.count(p.workers), len(left)))
-    processes = -(-threads // THREADS)
-    if processes > 1:
-        write_folded(p, folder)  # once, for all of them
     parts = [(p, left[first::processes], folder, -(-threads // processes)) for first in range(processes)]
     list(workers.in_order(train_some, parts, processes))
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
@@ -69,36 +72,32 @@ def main() -> None:
     print(f"kept repeat {best + 1} as of epoch {epoch}, which has the lowest validation loss")
 
 
-def open_checkpoints(p: params.Params) -> Path:
-    """The folder for checkpoints that depends on all that decides this training's result."""
+def open_run(p: params.Params) -> Path:
+    """The folder for checkpoints that depends on all that decides this training's result.
+
+    It holds the pictures as trainings read them as well, laid out once for every repeat and epoch.
+    """
+    layout = array.layout(p.image_size, p.depth)
     values = [p.batch_size, p.epochs, p.flip, p.learning_rate, p.loss, p.optimizer, p.patience, p.seed, p.shift]
-    values += [array.layout(p.image_size, p.depth), version("keras"), version("llvmlite")]
+    values += [layout, version("keras"), version("llvmlite")]
     first_weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
-    return checkpoint.open_folder(
-        values, [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
-    )
-
-
-def write_folded(p: params.Params, folder: Path) -> None:
-    """The pictures as the trainings read them, once for every repeat and epoch."""
+    files = [*array.files("train"), *array.files("validation"), ARCHITECTURE, *first_weights, *CODE]
+    folder = checkpoint.open_folder(values, files)
     for split in SPLITS:
-        array.write_folded(split, folder, *array.layout(p.image_size, p.depth))
+        array.write_folded(split, folder, *layout)
+    return folder
 
 
-def prepare(p: params.Params, folder: Path) -> None:
-    """What needs no TensorFlow."""
+def make_code(p: params.Params) -> None:
+    """The blocks' machine code, which trainers find made."""
     for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
         convolution.of_shape(shape)
-    write_folded(p, folder)
 
 
 def train_some(p: params.Params, repeats: list[int], folder: Path, threads: int) -> None:
     """Train `repeats`, in as many threads of this process, which compile what they share once."""
-    with ThreadPoolExecutor(1) as meanwhile:
-        prepared = meanwhile.submit(prepare, p, folder)
-        from stages.lib.computation import Computations
+    from stages.lib.computation import Computations
 
-        prepared.result()
     computations = Computations()
     trainings = [train(p, repeat, folder, computations) for repeat in repeats]
     for said in workers.in_turns(trainings, threads):
