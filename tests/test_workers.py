@@ -53,12 +53,12 @@ def test_an_error_of_a_piece_is_raised_and_ends_the_others():
         yield
         raise UserError("piece 1 is not to be done")
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(UserError, match="piece 1"):
         for _ in workers.in_turns([piece("0"), faulty(), piece("2")], 2):
             pass
+    wait_for(lambda: not set(threading.enumerate()) - before)
     assert {"0", "2"} == set(made)
-    wait_for(lambda: threading.active_count() == before)
     count = len(made)
     time.sleep(0.1)
     assert len(made) == count
