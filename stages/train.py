@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,12 +47,7 @@ def main() -> None:
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
     threads = min(workers.count(p.workers), p.repeats)
     processes = -(-threads // THREADS)
-    with ThreadPoolExecutor(1) as meanwhile:
-        opened = meanwhile.submit(open_run, p)
-        if processes == 1:  # this one, which then imports TensorFlow while the other thread does what needs none
-            meanwhile.submit(make_code, p)
-            import stages.lib.trainer  # noqa: F401
-        folder = opened.result()
+    folder = prepare(p) if processes == 1 else open_run(p)
     left = []
     for repeat in range(p.repeats):
         _, rows = checkpoint.latest(folder, repeat)
@@ -88,10 +82,18 @@ def open_run(p: params.Params) -> Path:
     return folder
 
 
-def make_code(p: params.Params) -> None:
-    """The blocks' machine code, which trainers find made."""
-    for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
-        convolution.of_shape(shape)
+def prepare(p: params.Params) -> Path:
+    """`open_run` in the process that trains, which imports TensorFlow while another thread does what needs none."""
+
+    def meanwhile() -> Path:
+        for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
+            convolution.of_shape(shape)  # trainers find it made
+        return open_run(p)
+
+    opened = workers.meanwhile(meanwhile)
+    import stages.lib.trainer  # noqa: F401
+
+    return opened()
 
 
 def train_some(p: params.Params, repeats: list[int], folder: Path, threads: int) -> None:

@@ -64,6 +64,12 @@ def test_an_error_of_a_piece_is_raised_and_ends_the_others():
     assert len(made) == count
 
 
+def test_what_is_done_meanwhile_gives_its_result_or_its_error():
+    assert workers.meanwhile(pow, 2, 3)() == 8
+    with pytest.raises(ZeroDivisionError):
+        workers.meanwhile(divmod, 1, 0)()
+
+
 def test_an_error_in_a_process_ends_the_others_too(work):
     with pytest.raises(UserError, match="number 1"):
         list(workers.in_order(refuse, [(work, number) for number in (0, 1, 2)], 2))

@@ -10,12 +10,12 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
@@ -85,6 +85,20 @@ def _alone() -> bool:
     return threads.is_dir() and len(list(threads.iterdir())) == 1
 
 
+def meanwhile(function: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
+    """Begin a call in a thread of this process; what is returned waits for its result, or raises its error."""
+    future: Future = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, daemon=True).start()  # nobody waits for it where this is interrupted
+    return future.result
+
+
 def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Result]:
     """Yield what each of `pieces` yields, as it comes, computed by `threads` threads of this process.
 
@@ -106,9 +120,8 @@ def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Resul
 
     for piece in pieces:
         waiting.put(piece)
-    # Daemons: nobody waits for them where this is interrupted.
     for _ in range(threads):
-        Thread(target=work, daemon=True).start()
+        Thread(target=work, daemon=True).start()  # nobody waits for them where this is interrupted
     try:
         while left:
             result, error = results.get()
@@ -119,8 +132,9 @@ def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Resul
             else:
                 yield result
     finally:
-        while not waiting.empty():
-            waiting.get_nowait()
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()
         for _ in range(threads):
             waiting.put(None)
 
