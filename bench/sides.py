@@ -145,7 +145,7 @@ def ours(folder: Path) -> dict:
 
 
 def ours_three(folder: Path) -> dict:
-    """This project, three models side by side."""
+    """This project, three models side by side, in threads of one process; stages/train.py has two to a process."""
     return _ours(folder, 3)
 
 

@@ -55,7 +55,8 @@ def main() -> None:
             left.append(repeat)
             if rows:
                 print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
-    parts = [(p, left[first::processes], folder, -(-threads // processes)) for first in range(processes)]
+    shares = [len(range(first, threads, processes)) for first in range(processes)]
+    parts = [(p, left[first::processes], folder, share) for first, share in enumerate(shares)]
     list(workers.in_order(train_some, parts, processes))
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
     best = history.best_repeat(rows, p.patience)
@@ -86,8 +87,7 @@ def prepare(p: params.Params) -> Path:
     """`open_run` in the process that trains, which imports TensorFlow while another thread does what needs none."""
 
     def meanwhile() -> Path:
-        for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
-            convolution.of_shape(shape)  # trainers find it made
+        make_code(p)
         return open_run(p)
 
     opened = workers.meanwhile(meanwhile)
@@ -96,10 +96,17 @@ def prepare(p: params.Params) -> Path:
     return opened()
 
 
+def make_code(p: params.Params) -> None:
+    """The blocks' machine code, once for all trainers of this process."""
+    for shape in convolution.shapes(p.image_size, p.depth, p.filters, p.activation):
+        convolution.of_shape(shape)
+
+
 def train_some(p: params.Params, repeats: list[int], folder: Path, threads: int) -> None:
     """Train `repeats`, in as many threads of this process, which compile what they share once."""
     from stages.lib.computation import Computations
 
+    make_code(p)
     computations = Computations()
     trainings = [train(p, repeat, folder, computations) for repeat in repeats]
     for said in workers.in_turns(trainings, threads):
@@ -116,6 +123,7 @@ def train(p: params.Params, repeat: int, folder: Path, computations: Computation
         trainer.resume(state)
     else:
         trainer.start(INITIAL / f"repeat-{repeat}.weights.h5")
+    del state
     folded = {split: array.read_folded(split, folder) for split in SPLITS}
     labels = {split: array.read(split).labels for split in SPLITS}
     score = history.ACCURACY if trainer.n_classes else history.R2

@@ -21,7 +21,7 @@ SLOW = ["test_pipeline", "test_interrupted", "test_ladder", "test_stages"]  # fi
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = ROOT.parent / "shared/data/flowers-4.zip"  # beside the checkout, where it may be missing
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())
-# One worker: it compiles once for both repeats, which is most of the time of so short a training.
+# One worker: two would be in each other's way, where pytest has one for each core already.
 QUICK = {"images": "pictures", "image_size": 32, "epochs": 2, "repeats": 2, "workers": 1}
 
 

@@ -13,12 +13,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, write_params, write_pictures
 from joblib.externals.loky import get_reusable_executor
 from test_stages import md5s, run_all, run_stage
 
 from stages import build, evaluate, preprocess, train
+from stages.lib import checkpoint
 
 STAGES = {"preprocess": preprocess, "build": build, "train": train, "evaluate": evaluate}
 
@@ -64,7 +66,7 @@ def test_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(pictures, 
     # Adam has a state to lose: moments and a step number; batch normalization its averages; early stopping the best
     # epoch; and what is drawn must be drawn again. Epochs are short here: fewer would end before the kill.
     random_parts = {"flip": True, "shift": 0.1, "dropout": 0.2, "batch_normalization": True}
-    write_params(epochs=24, patience=23, optimizer="adam", learning_rate=0.0003, **random_parts)
+    write_params(epochs=24, patience=23, optimizer="adam", learning_rate=0.0003, workers=2, **random_parts)
     preprocess.main()
     build.main()
     train.main()
@@ -102,6 +104,15 @@ def test_a_repeat_that_was_finished_is_left_alone(pictures, monkeypatch, capsys)
     said = capsys.readouterr().out
     assert "repeat 1 of 2" not in said
     assert said.count("repeat 2 of 2, epoch") == 2
+
+
+def test_a_worker_that_outlived_its_run_takes_nothing_from_the_next_one(work):
+    for epoch in (1, 2, 3):
+        checkpoint.save(work, 0, [np.full(2, epoch)], [{"loss": 1.0}] * epoch, best=1)
+    checkpoint.save(work, 0, [np.full(2, 2)], [{"loss": 1.0}] * 2, best=2)
+    (state,), rows = checkpoint.latest(work, 0)
+    assert (state.tolist(), len(rows)) == ([3, 3], 3)
+    assert len(list(work.glob("repeat-0-*"))) == 2  # and one before the last is not kept for nothing
 
 
 def test_another_parameter_starts_from_the_beginning(pictures, capfd):
@@ -144,9 +155,11 @@ def wait_for_the_end_of_the_group(group: int) -> None:
     pytest.fail("a process was left behind")
 
 
-@pytest.mark.parametrize("stage", ["preprocess", "train", "evaluate"])
-def test_ctrl_c_ends_every_process_in_one_line(finished, stage):
-    write_params(epochs=20, workers=2)
+@pytest.mark.parametrize(("stage", "repeats"), [("preprocess", 2), ("train", 2), ("train", 3), ("evaluate", 2)])
+def test_ctrl_c_ends_every_process_in_one_line(finished, stage, repeats):
+    write_params(epochs=20, workers=repeats, repeats=repeats)
+    if repeats == 3:  # more than one process trains
+        build.main()
     expected = md5s()
     # The first moments hit the imports of this process and of its workers, the last one the work.
     for delay in (0.5, random.uniform(0.5, 2.5), 3.0):
@@ -211,6 +224,21 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_whole_files(finished, stage,
     (finished / "pictures").rename("pictures")
     assert run_stage(stage).returncode == 0
     assert md5s() == expected
+
+
+@pytest.mark.parametrize(("stage", "repeats"), [("train", 3), ("evaluate", 2)])
+def test_no_process_outlives_a_stage_that_is_killed_alone(finished, stage, repeats):
+    write_params(epochs=500, workers=repeats, repeats=repeats)
+    build.main()
+    process = start(stage)
+    others = []
+    while len(others) < repeats - 1:  # training has two threads to a process
+        assert process.poll() is None
+        others = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, check=False).stdout.split()
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    wait_for_the_end_of_the_group(process.pid)
 
 
 def test_a_worker_that_is_killed_is_said_in_one_line(finished):

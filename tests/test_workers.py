@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from threading import get_ident
 
@@ -32,15 +33,30 @@ def test_every_piece_comes_to_its_end_and_is_in_one_thread_at_a_time(threads):
             busy[name] -= 1
             yield name
 
-    parts = {"0": 20, "1": 1, "2": 20, "3": 20, "none": 0}
+    parts = {"0": 20, "1": 1, "2": 20, "3": 20}
     done = list(workers.in_turns([piece(*each) for each in parts.items()], threads))
     assert Counter(done) == Counter(parts)
     assert len(by) == threads
-    # In turns: three pieces of the same length end together.
-    assert set(done[-12:]) == {"0", "2", "3"}
+    # One to its end after the other; or in turns: three pieces of the same length end together.
+    assert set(done[-20:]) == ({"3"} if threads == 1 else {"0", "2", "3"})
 
 
-def test_an_error_of_a_piece_is_raised_and_ends_the_others():
+def test_few_pieces_have_begun_at_any_time():
+    begun: set[int] = set()
+
+    def piece(number: int) -> Iterator[int]:
+        begun.add(number)
+        for _ in range(3):
+            time.sleep(0.002)
+            yield len(begun)
+        begun.remove(number)
+
+    assert max(workers.in_turns([piece(number) for number in range(20)], 2)) <= 3
+    assert list(workers.in_turns([], 2)) == []
+
+
+@pytest.mark.parametrize("others", ["2", "2345"], ids=["in turns", "each to its end"])
+def test_an_error_of_a_piece_is_raised_and_ends_the_others(others):
     made = []
 
     def piece(name: str) -> Iterator[None]:
@@ -55,10 +71,10 @@ def test_an_error_of_a_piece_is_raised_and_ends_the_others():
 
     before = set(threading.enumerate())
     with pytest.raises(UserError, match="piece 1"):
-        for _ in workers.in_turns([piece("0"), faulty(), piece("2")], 2):
+        for _ in workers.in_turns([piece("0"), faulty(), *map(piece, others)], 2):
             pass
     wait_for(lambda: not set(threading.enumerate()) - before)
-    assert {"0", "2"} == set(made)
+    assert "0" in made
     count = len(made)
     time.sleep(0.1)
     assert len(made) == count
@@ -129,6 +145,21 @@ def test_an_error_ends_what_was_begun_beside(work):
             time.sleep(0.01)
         raise UserError("meanwhile")
     wait_for_the_end(pids)
+
+
+def test_an_error_that_cannot_travel_is_not_taken_for_a_killed_process():
+    with pytest.raises(BrokenProcessPool) as raised, workers.beside(2) as begin:
+        begin(fail_oddly)()
+    assert "OddError.__init__() missing 1 required positional argument" in str(raised.value.__cause__)
+
+
+class OddError(Exception):
+    def __init__(self, one: int, other: int):
+        super().__init__(f"{one} and {other}")
+
+
+def fail_oddly() -> None:
+    raise OddError(1, 2)
 
 
 def test_a_process_beside_that_is_killed_is_said():

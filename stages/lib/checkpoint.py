@@ -46,7 +46,7 @@ def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows, best: i
     finally:
         own.unlink(missing_ok=True)
     for epoch in _epochs(folder, repeat):
-        if epoch not in (best, len(rows)):
+        if epoch < len(rows) and epoch != best:
             _file(folder, repeat, epoch).unlink(missing_ok=True)
 
 

@@ -40,7 +40,9 @@ class Computations:
         # Nothing here is Python for AutoGraph to rewrite. A concrete function is called in a third of the time.
         concrete = tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
         places = {id(variable.handle): place for place, variable in enumerate(variables)}
-        traced = concrete, [places.get(id(each), each) for each in concrete.captured_inputs]
+        captures = [places.get(id(each), each) for each in concrete.captured_inputs]
+        assert all(isinstance(each, int) or each.dtype != tf.resource for each in captures)  # no variable is shared
+        traced = concrete, captures
         # The first call compiles. It is made by another thread, which needs Python for little of that, and on
         # variables that are nobody's.
         zeros = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)

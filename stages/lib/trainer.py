@@ -27,7 +27,7 @@ optimization_barrier = importlib.import_module("tensorflow.compiler.tf2xla.pytho
 
 
 class Trainer:
-    """A network, its optimizer and its compiled steps; weights can be set again without compiling again.
+    """A network, its optimizer and its compiled steps.
 
     Pictures are uint8, laid out by array.fold, labels (n,) the numbers of classes, or targets. Cores that trainings
     side by side leave over share a batch; bits do not depend on it.
@@ -59,7 +59,6 @@ class Trainer:
         metrics = network.keras.metrics
         self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
         of_optimizers = [variable for each in self._optimizers for variable in each.variables]
-        self._fresh = [variable.numpy() for variable in of_optimizers]
         self._variables = self.model.weights + of_optimizers
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
@@ -70,9 +69,9 @@ class Trainer:
         self._apply = compiled("apply", self._apply_, *self._blocks.signature)
 
     def start(self, weights: Path) -> None:
-        """Take the weights of a .weights.h5 file and forget the optimizer's state."""
+        """Take the weights of a .weights.h5 file."""
         self.model.load_weights(weights)
-        self.resume([variable.numpy() for variable in self.model.weights] + self._fresh)
+        self._blocks.use(self._blocks.packed())
 
     def state(self) -> list[np.ndarray]:
         """All that a later epoch depends on: the network's weights, then the optimizer's variables."""

@@ -1,19 +1,21 @@
-"""The one place where work is spread over processes, through joblib, and over threads.
+"""The one place where work is spread over processes, and where a stage's is spread over threads.
 
 Callers of `in_order` give a function and its arguments and get the results in order, whatever the number
-of processes; a joblib backend other than the default (a Dask cluster, say) is put beneath them with
+of processes; it is joblib's work, and a backend other than the default (a Dask cluster, say) is put beneath it with
 `joblib.parallel_config(backend=...)`, and no caller changes. `beside` has one process, which is there at once, and
 `in_turns` threads, for work that is machine code for the most part and wants to share what it has compiled.
 """
 
+import functools
 import multiprocessing
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -29,7 +31,7 @@ END = object()  # what a piece gives that has nothing left to yield
 
 
 def count(workers: int | str) -> int:
-    """The number of processes for params.yaml's `workers`: auto is one for each core that this process may use.
+    """The number of processes or threads for params.yaml's `workers`: auto is one a core that this process may use.
 
     Of a container's cores it may use fewer than it sees, which joblib knows.
     """
@@ -42,7 +44,7 @@ def in_order(function: Callable[..., Result], arguments: Iterable[tuple], worker
     With one process everything runs in this one. An exception of `function` is raised here; UserError when
     a process is killed.
     """
-    calls = (joblib.delayed(function)(*each) for each in arguments)
+    calls = (joblib.delayed(_in_worker)(function, *each) for each in arguments)
     with _deaf_to_interrupts():
         results = joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
     with _killed_is_said(workers):
@@ -57,9 +59,11 @@ def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
     Errors are as `in_order` has them.
     """
     if count(workers) == 1:
-        yield partial
+        yield functools.partial
         return
-    executor = ProcessPoolExecutor(1, multiprocessing.get_context("fork" if _alone() else "spawn"))
+    others = multiprocessing.active_children()
+    context = multiprocessing.get_context("fork" if _alone() else "spawn")
+    executor = ProcessPoolExecutor(1, context, initializer=_end_with_parent)
 
     def begin(function: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
         with _deaf_to_interrupts():
@@ -70,7 +74,8 @@ def beside(workers: int | str) -> Iterator[Callable[..., Callable[[], object]]]:
             yield begin
         except BaseException:
             for process in multiprocessing.active_children():
-                process.kill()
+                if process not in others:
+                    process.kill()
             raise
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -83,6 +88,24 @@ def _alone() -> bool:
     """
     threads = Path("/proc/self/task")  # Linux's; others need new processes for the libraries of their system
     return threads.is_dir() and len(list(threads.iterdir())) == 1
+
+
+def _in_worker(function: Callable[..., Result], *arguments: object) -> Result:
+    _end_with_parent()
+    return function(*arguments)
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """End this process when the one that began it is gone: a call would go on, for nobody."""
+    if parent := multiprocessing.parent_process():
+
+        def watch() -> None:
+            while os.getppid() == parent.pid:
+                time.sleep(1)
+            os._exit(1)
+
+        Thread(target=watch, daemon=True).start()
 
 
 def meanwhile(function: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
@@ -102,21 +125,24 @@ def meanwhile(function: Callable[..., Result], *arguments: object) -> Callable[[
 def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Result]:
     """Yield what each of `pieces` yields, as it comes, computed by `threads` threads of this process.
 
-    The pieces take turns at each result, so that three keep two threads busy to the end; no piece is in two threads
-    at once. An exception of a piece is raised here, and ends the others at their next result.
+    No piece is in two threads at once. Each is computed to its end, until few are left: these take turns at each
+    result, so that three keep two threads busy to the end. So few have begun at any time, and what they hold is in
+    memory. An exception of a piece is raised here, and ends the others at their next result.
     """
-    waiting, results, left = SimpleQueue(), SimpleQueue(), len(pieces)
+    waiting, results, left, few = SimpleQueue(), SimpleQueue(), len(pieces), 2 * threads - 1
 
     def work() -> None:
         while (piece := waiting.get()) is not None:
-            try:
-                result = next(piece, END)
-            except BaseException as error:
-                results.put((None, error))
-                continue
+            while True:
+                try:
+                    result, error = next(piece, END), None
+                except BaseException as raised:
+                    result, error = END, raised
+                results.put((result, error))
+                if result is END or left <= few:
+                    break
             if result is not END:
                 waiting.put(piece)
-            results.put((result, None))
 
     for piece in pieces:
         waiting.put(piece)
@@ -132,6 +158,7 @@ def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Resul
             else:
                 yield result
     finally:
+        left = 0
         with suppress(Empty):
             while True:
                 waiting.get_nowait()
@@ -143,7 +170,9 @@ def in_turns(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Resul
 def _killed_is_said(workers: int | str) -> Iterator[None]:
     try:
         yield
-    except BrokenProcessPool:
+    except BrokenProcessPool as error:
+        if error.__cause__:  # what came of a call could not travel
+            raise
         raise UserError(
             f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
             "lower `workers` in params.yaml, or close other programs"
