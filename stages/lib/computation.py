@@ -46,11 +46,16 @@ class Computations:
         # The first call compiles. It is made by another thread, which needs Python for little of that, and on
         # variables that are nobody's.
         zeros = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
-        self._compilers.submit(_on(traced, [tf.Variable(tf.zeros_like(each)) for each in variables]), *zeros)
+        used = [each for each in captures if isinstance(each, int)]
+        self._compilers.submit(
+            _on(traced, {each: tf.Variable(tf.zeros_like(variables[each])) for each in used}), *zeros
+        )
         return traced
 
 
-def _on(traced: tuple[Callable, list[int | tf.Tensor]], variables: Sequence[tf.Variable]) -> Callable:
+def _on(
+    traced: tuple[Callable, list[int | tf.Tensor]], variables: Sequence[tf.Variable] | dict[int, tf.Variable]
+) -> Callable:
     """A concrete function for other variables."""
     concrete, captures = traced
     own = copy.copy(concrete)
