@@ -66,8 +66,8 @@ def answer(p: params.Params) -> tuple[dict[str, np.ndarray], float]:
     """What the model says of the validation and test pictures, and its loss for these."""
     from stages.lib import network
 
-    model = network.load(MODEL)
-    answers = {name: network.answers(model, array.read(name).images, workers.count(p.workers)) for name in MEASURED}
+    model, threads = network.load(MODEL), workers.count(p.workers)
+    answers = {name: network.answers(model, array.read(name).images, threads) for name in MEASURED}
     return answers, network.loss(p, model, answers["test"], array.read("test").labels)
 
 
@@ -75,11 +75,8 @@ def explain(p: params.Params, questions: list[Question]) -> list[np.ndarray]:
     """The heat maps of test pictures that answer the questions."""
     from stages.lib import network
 
-    model, images = network.load(MODEL), array.read("test").images
-    return [
-        each.heat(lambda covered: network.answers(model, covered, workers.count(p.workers)), images)
-        for each in questions
-    ]
+    model, images, threads = network.load(MODEL), array.read("test").images, workers.count(p.workers)
+    return [each.heat(lambda covered: network.answers(model, covered, threads), images) for each in questions]
 
 
 def draw_curves(folder: Path, p: params.Params) -> str:
