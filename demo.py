@@ -16,7 +16,7 @@ NEAREST = 6
 COMPARED = 20_000  # training pictures at most to look for the nearest in
 CARRIED = 400  # of these, in a page that is one file
 RUNTIME = Path("web/node_modules/onnxruntime-web/dist")
-MAX_UPLOAD = 16 * 2**20  # bytes; pixels are bounded by stages.lib.decode
+MAX_UPLOAD = 16 * 2**20  # bytes; pixels are bounded by cnn.data.decode
 
 
 def arguments() -> argparse.Namespace:
@@ -33,13 +33,14 @@ def arguments() -> argparse.Namespace:
 def main(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from stages.lib import array, inference, page, runtime
+    from cnn.common import dataset, runtime
+    from cnn.inference import model, page
 
     if not 0 <= options.port <= 65535:
         raise runtime.UserError(f"--port is {options.port}; allowed: 0 to 65535")
-    model = inference.Model(options.model)
+    model = Model(options.model)
     try:
-        train, rows = array.read("train"), array.read_pictures()["train"]
+        train, rows = dataset.read("train"), dataset.read_pictures()["train"]
     except FileNotFoundError:
         raise runtime.UserError("data/processed is missing; `dvc repro` makes it") from None
     images = train.images[:COMPARED]
@@ -49,7 +50,7 @@ def main(options: argparse.Namespace) -> None:
             f"{model.size}; `dvc repro` makes both anew"
         )
     if options.static:
-        from stages.lib import static_page
+        from cnn.inference import static_page
 
         step = max(len(images) // CARRIED, 1)
         chosen = [] if options.no_pictures else [*range(0, len(images), step)][:CARRIED]
@@ -70,6 +71,6 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
-    from stages.lib import runtime
+    from cnn.common import runtime
 
     runtime.run(lambda: main(given), stopped="stopped")

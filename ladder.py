@@ -38,7 +38,8 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    from stages.lib import ladder_report, params, rungs, runtime
+    from cnn.common import params, runtime
+    from cnn.ladder import report, rungs
 
     ladder = rungs.read(options.ladder)
     own = "" if options.ladder == Path(LADDER) else rungs.as_name(options.ladder.name)
@@ -71,23 +72,23 @@ def main(options: argparse.Namespace) -> None:
             raise runtime.UserError(f"{count} could not be trained: {failed[0].failure}")
 
     if searched:
-        from stages.lib import search
+        from cnn.ladder import search
 
         measured = list(search.run(ladder, base, options.search, lambda setting: measure(setting, prefix)))
-        report(measured, ladder_report.write_search, "search.md")
+        report(measured, report.write_search, "search.md")
     else:
         start = options.start or ladder.rungs[0].name
         only = options.only.split(",") if options.only else ladder.after(start)
         settings = rungs.climb(ladder, start, only, base)
         print(f"{len(settings)} settings, {base.repeats} repeats each, on {about['images']}")
         measured = [measure(setting, prefix) for setting in settings]
-        report(measured, ladder_report.write, "ladder.html", worth=ladder.worth, pictures=not options.no_pictures)
+        report(measured, report.write, "ladder.html", worth=ladder.worth, pictures=not options.no_pictures)
 
 
 def measure(setting, prefix: str):
     """Find the experiment of a rungs.Setting, or run it; say what came of it, and return it as Measured."""
-    from stages.lib import experiments, ladder_report
-    from stages.lib.runtime import UserError
+    from cnn.common.runtime import UserError
+    from cnn.ladder import experiments, report
 
     name = prefix + setting.name
     experiment, found = experiments.find(setting.params, TARGET, MARK), "finished before"
@@ -95,10 +96,10 @@ def measure(setting, prefix: str):
         if not experiment:
             found = "run now"
             experiment = experiments.run(name, setting.params, setting.name, MARK, show)
-        result = ladder_report.Measured(setting, experiment)
+        result = report.Measured(setting, experiment)
         print(f"{experiment.name}: validation {result.score_name} {result.spread} ({found})", flush=True)
     except UserError as error:
-        result = ladder_report.Measured(setting, None, str(error))
+        result = report.Measured(setting, None, str(error))
         print(f"{name}: {error}", flush=True)
     return result
 
@@ -111,6 +112,6 @@ def show(line: str) -> None:
 
 if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
-    from stages.lib import runtime
+    from cnn.common import runtime
 
     runtime.run(lambda: main(given), stopped="stopped: what is finished is kept; the same command goes on from here")

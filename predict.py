@@ -43,15 +43,17 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    from stages.lib import answers, inference, runtime, source
+    from cnn.common import runtime
+    from cnn.data import source
+    from cnn.inference import model, tables
 
-    model = inference.Model(options.model)
+    model = Model(options.model)
     if options.top is not None and not model.classes:
         raise runtime.UserError("--top is for classes, and this model gives numbers; leave it out")
     top = 1 if options.top is None and model.classes else options.top  # None: there are no classes
     if model.classes and not 1 <= top <= len(model.classes):
         raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(model.classes)}, one for each class")
-    form = answers.Form.of(options.submission, options.header, options.sample, options.fallback, model.classes)
+    form = tables.Form.of(options.submission, options.header, options.sample, options.fallback, model.classes)
     found = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
     if form:
         form.check([picture.file for _, picture in found])
@@ -60,14 +62,14 @@ def main(options: argparse.Namespace) -> None:
 
     rows = []
     for batch in read(found, model.size):
-        rows += answers.answer(model, batch)
+        rows += tables.answer(model, batch)
         if options.explain:
-            answers.explain(options.explain, model, batch, len(rows) - len(batch))
+            tables.explain(options.explain, model, batch, len(rows) - len(batch))
     if form:
         form.write(options.submission, rows)
     if options.csv:
-        answers.write_csv(options.csv, rows, top)
-    print(answers.as_text(rows, top))
+        tables.write_csv(options.csv, rows, top)
+    print(tables.as_text(rows, top))
     if any(row.reason for row in rows):
         sys.exit(SOME_UNUSABLE)
 
@@ -78,15 +80,15 @@ def read(found: list[tuple], size: int) -> Iterator[list[tuple]]:
     if len(found) <= ALONE:
         yield from (read_batch(batch, size) for batch in batches)
         return
-    from stages.lib import workers
+    from cnn.common import parallel
 
-    results = workers.in_order(read_batch, ((batch, size) for batch in batches), "auto")
+    results = parallel.parallel_map(read_batch, ((batch, size) for batch in batches), "auto")
     # The table is for other programs, too: no lines of progress in it.
-    yield from workers.progress(results, len(found), "pictures") if sys.stderr.isatty() else results
+    yield from parallel.progress(results, len(found), "pictures") if sys.stderr.isatty() else results
 
 
 def read_batch(batch: list[tuple], size: int) -> list[tuple]:
-    from stages.lib import decode, source
+    from cnn.data import decode, source
 
     result = []
     for container, picture in batch:
@@ -99,6 +101,6 @@ def read_batch(batch: list[tuple], size: int) -> list[tuple]:
 
 if __name__ == "__main__":
     given = arguments()  # before the imports, so that --help answers at once
-    from stages.lib import runtime
+    from cnn.common import runtime
 
     runtime.run(lambda: main(given), stopped="stopped: nothing was written")

@@ -25,11 +25,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stages.lib import runtime  # noqa: I001  before numpy
 import numpy as np
 from PIL import Image
 
-from stages.lib import array, outputs, workers
+from cnn.common import dataset, files, parallel, runtime
 from tests.verify import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +40,7 @@ PACKAGES = ("tensorflow-cpu", "keras", "torch", "numpy", "pillow", "dvc")
 # that for the gradients, less the first layer's gradient by the picture.
 PRODUCTS = (94 * 94 * 27 * 6, 45 * 45 * 54 * 12, 5808 * 120, 120 * 60, 60 * 4)
 FLOP_A_PICTURE = 2 * (3 * sum(PRODUCTS) - PRODUCTS[0])
-# The other programs' environments must be theirs: stages.lib.runtime set this process's for ours.
+# The other programs' environments must be theirs: cnn.common.runtime set this process's for ours.
 # Nor is numpy's library of products held back, as a shell may do (OPENBLAS_CORETYPE): the peak is the machine's.
 PLAIN = {k: v for k, v in os.environ.items() if k not in runtime.ENVIRONMENT and not k.startswith("OPENBLAS_")}
 
@@ -88,15 +87,15 @@ def begin_alike(names: Sequence[str], folder: Path) -> None:
 
 def training_folder(folder: Path, most: int) -> Path:
     """The training pictures of the last `dvc repro`, and the first weights of its first repeat."""
-    from stages.lib import network
+    from cnn.model import build
 
-    split = array.read("train", ROOT / array.FOLDER)
+    split = dataset.read("train", ROOT / dataset.FOLDER)
     rows = slice(0, most)
     np.save(folder / "images.npy", np.asarray(split.images[rows]))
     np.save(folder / "labels.npy", split.labels[rows])
     shutil.copy(ROOT / "models/architecture.json", folder)
     shutil.copy(ROOT / "models/initial/repeat-0.weights.h5", folder / "first.weights.h5")
-    model = network.read_architecture(folder / "architecture.json")
+    model = build.read_architecture(folder / "architecture.json")
     model.load_weights(folder / "first.weights.h5")
     np.savez(folder / "first.npz", *model.get_weights())
     return folder
@@ -178,7 +177,7 @@ def answering(folder: Path, rounds: int, most: int) -> dict:
     print("answering")
     for name in ANSWERING.values():
         shutil.copy(ROOT / "models" / name, folder)
-    np.save(folder / "images.npy", np.asarray(array.read("test", ROOT / array.FOLDER).images[:most]))
+    np.save(folder / "images.npy", np.asarray(dataset.read("test", ROOT / dataset.FOLDER).images[:most]))
     results = in_turn(tuple(ANSWERING), folder, rounds)
     named = {name: each[0]["named"] for name, each in results.items()}
     same = {name: float(np.mean(np.equal(each, named["keras_predict"]))) for name, each in named.items()}
@@ -365,7 +364,7 @@ def main() -> None:
         else:
             results = {
                 "command": command,
-                "machine": f"{processor()}, {workers.count('auto')} cores, {platform.system()}",
+                "machine": f"{processor()}, {parallel.count('auto')} cores, {platform.system()}",
                 "versions": ", ".join(
                     [f"Python {platform.python_version()}", *(f"{each} {version(each)}" for each in PACKAGES)]
                 ),
@@ -374,8 +373,8 @@ def main() -> None:
     text = table(results)
     print(text)
     if not asked.quick:
-        outputs.write_json(RESULTS, results)
-        outputs.write_text(TABLE, text)
+        files.write_json(RESULTS, results)
+        files.write_text(TABLE, text)
 
 
 if __name__ == "__main__":

@@ -36,11 +36,10 @@ def keras_fit(folder: Path, jit: bool = False) -> dict:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     import numpy as np
-    from article import network
 
     images, labels, weights = load(folder)
     x, y = images / np.float32(255), np.eye(len(weights[-1]), dtype=np.float32)[labels]
-    model = network(y.shape[1])
+    model = build(y.shape[1])
     model.set_weights(weights)
     model.compile(keras.optimizers.SGD(RATE), "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
     times: list[float] = []
@@ -99,15 +98,15 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
 
 
 def _ours(folder: Path, repeats: int) -> dict:
-    from stages.lib import runtime  # noqa: F401, I001  before numpy
     import numpy as np
 
-    from stages.lib import array, checkpoint, params, workers
-    from stages.lib.computation import Computations
+    from cnn.accelerator.computation import Computations
+    from cnn.common import dataset, parallel, params
+    from cnn.training import checkpoint
 
     p = params.read(ROOT / "params.yaml")
     images = np.load(folder / "images.npy")
-    np.save(folder / "folded.npy", array.fold(images, *array.layout(p.image_size, p.depth)))
+    np.save(folder / "folded.npy", dataset.fold(images, *dataset.layout(p.image_size, p.depth)))
     p = dataclasses.replace(p, repeats=repeats)
     computations = Computations()
     with tempfile.TemporaryDirectory(dir=folder) as kept:
@@ -115,7 +114,7 @@ def _ours(folder: Path, repeats: int) -> dict:
         for each in trainings:
             next(each)  # an epoch to warm up, as the others have it
         start = time.perf_counter()
-        list(workers.in_turns(trainings, min(workers.count("auto"), repeats)))
+        list(parallel.round_robin(trainings, min(parallel.count("auto"), repeats)))
         seconds = time.perf_counter() - start
         losses = [[row["loss"] for row in checkpoint.latest(Path(kept), number)[1]] for number in range(repeats)]
     assert [len(each) for each in losses] == [EPOCHS + 1] * repeats
@@ -126,7 +125,8 @@ def _train(p, folder: Path, kept: Path, repeat: int, computations) -> Iterator[N
     """Epoch by epoch, as stages/train.py does it, with checkpoints in `kept`."""
     import numpy as np
 
-    from stages.lib import checkpoint, trainer
+    from cnn.accelerator import trainer
+    from cnn.training import checkpoint
 
     one = trainer.Trainer(p, folder / "architecture.json", computations)
     one.start(folder / "first.weights.h5")
@@ -163,14 +163,15 @@ def tf_reading(folder: Path) -> dict:
 
 def ours_reading(folder: Path) -> dict:
     """preprocess's reading: decoding, resizing, checks, hashes of content and look."""
+    from cnn.common import dataset, params
+    from cnn.data import source
     from stages import preprocess
-    from stages.lib import array, params, source
 
     p = params.read(ROOT / "params.yaml")
 
     def once() -> int:
         found = source.find(str(folder))
-        array.create(folder / "pixels.npy", len(found.pictures), 96)
+        dataset.create(folder / "pixels.npy", len(found.pictures), 96)
         used, _ = preprocess.read_all(found, p, folder / "pixels.npy")
         (folder / "pixels.npy").unlink()
         return len(used)
@@ -184,7 +185,7 @@ def decoding(folder: Path) -> dict:
 
     import simplejpeg
 
-    from stages.lib import workers
+    from cnn.common import parallel
 
     files = sorted(folder.rglob("*.jpg"))
 
@@ -192,7 +193,7 @@ def decoding(folder: Path) -> dict:
         simplejpeg.decode_jpeg(file.read_bytes(), fastdct=True, fastupsample=True, min_height=120, min_width=120)
 
     def once() -> int:
-        with ThreadPoolExecutor(workers.count("auto")) as pool:
+        with ThreadPoolExecutor(parallel.count("auto")) as pool:
             return len(list(pool.map(decode, files)))
 
     return _reading(once)
@@ -208,7 +209,7 @@ def onnx(folder: Path) -> dict:
 
 def litert(folder: Path, file: str = "model.tflite") -> dict:
     """The exported network in LiteRT, a picture at a time."""
-    from stages.lib.network import tensorflow as tf
+    from cnn.model.backend import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(str(folder / file))
     interpreter.allocate_tensors()
@@ -228,9 +229,9 @@ def litert_int8(folder: Path) -> dict:
 
 def keras_predict(folder: Path) -> dict:
     """The Keras model, a picture at a time, called as a function (predict is slower still)."""
-    from stages.lib import network
+    from cnn.model import build
 
-    model = network.load(folder / "model.keras")
+    model = build.load(folder / "model.keras")
     return _one_at_a_time(folder, lambda image: model(image[None], training=False).numpy())
 
 

@@ -1,6 +1,6 @@
 """Export the kept model for use without TensorFlow: ONNX, LiteRT in float32 and in int8, and a model card.
 
-    dvc repro export          or          python stages/export.py
+    dvc repro export          or          python -m stages.export
 
 Writes models/model.onnx, models/model.tflite, models/model-int8.tflite, models/card.md and reports/export.json (what
 the quantization costs). Class names and the temperature by which probabilities are calibrated are kept
@@ -8,21 +8,17 @@ in the files. Nothing depends on this stage: `dvc repro evaluate` goes without i
 """
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from stages.lib import runtime  # before numpy
-
-if __name__ == "__main__":
-    runtime.no_arguments(__doc__)  # before the imports that take time
 import numpy as np
 
-from stages.lib import array, decision, litert, network, onnx_graph, outputs, params, report
+from cnn.common import dataset, files, params, render, runtime
+from cnn.common.task import DATA
+from cnn.export import onnx, tflite
+from cnn.model import labels, saving
+from cnn.model.backend import suppress_native_stderr
 
-DATA = Path("reports/data.json")
 METRICS = Path("reports/metrics.json")
 MODEL = Path("models/model.keras")
 ONNX = Path("models/model.onnx")
@@ -38,40 +34,40 @@ def main() -> None:
     p = params.read()
     data = json.loads(DATA.read_text(encoding="utf-8"))
     metrics = json.loads(METRICS.read_text(encoding="utf-8"))
-    model = network.load(MODEL)
-    metadata = {"classes": data["classes"], "keras_md5": outputs.md5(MODEL)}
+    model = saving.load(MODEL)
+    metadata = {"classes": data["classes"], "keras_md5": files.md5(MODEL)}
     metadata |= {key: metrics[key] for key in NEEDED if key in metrics}
-    train, test = array.read("train"), array.read("test")
-    with runtime.native_log_held_back():
-        quantized = litert.quantize(model, train.images[:: max(len(train.images) // EXAMPLES, 1)][:EXAMPLES], metadata)
-        files = {ONNX: onnx_graph.build(model, metadata), LITERT: litert.convert(model, metadata), INT8: quantized}
-        answers = litert.answers(quantized, test.images)
-    for path, content in files.items():
-        outputs.write_bytes(path, content)
+    train, test = dataset.read("train"), dataset.read("test")
+    with suppress_native_stderr():
+        quantized = tflite.quantize(model, train.images[:: max(len(train.images) // EXAMPLES, 1)][:EXAMPLES], metadata)
+        exported = {ONNX: onnx.build(model, metadata), LITERT: tflite.convert(model, metadata), INT8: quantized}
+        answers = tflite.answers(quantized, test.images)
+    for path, content in exported.items():
+        files.write_bytes(path, content)
     export = (of_classes if data["classes"] else of_numbers)(answers, test.labels, metrics)
-    outputs.write_json(EXPORT, export)
-    report.write(
+    files.write_json(EXPORT, export)
+    render.write(
         CARD,
-        "card.md.j2",
+        "export/templates/card.md.j2",
         params={key: value for key, value in asdict(p).items() if key != "workers"},
         data=data,
         metrics=metrics,
         export=export,
         parameters=model.count_params(),
-        files=[(path.name, path.stat().st_size, outputs.md5(path)) for path in (MODEL, *files)],
+        files=[(path.name, path.stat().st_size, files.md5(path)) for path in (MODEL, *exported)],
     )
     print(", ".join(f"{name} {value:g}" for name, value in export.items()))
     print(f"see {CARD}; use the model with: python predict.py photo.jpg")
 
 
-def of_classes(outputs_: np.ndarray, labels: np.ndarray, metrics: dict) -> dict[str, float]:
+def of_classes(outputs_: np.ndarray, known: np.ndarray, metrics: dict) -> dict[str, float]:
     """What the int8 model's outputs (n, outputs) are worth, and what that is less than the model's own."""
-    named = decision.named(decision.of_classes(outputs_), metrics.get("threshold"))
-    right = int((named == labels).sum())
-    before = round(metrics["accuracy"] * len(labels))  # the file's figure is rounded
+    predicted = labels.predicted_class(labels.probabilities(outputs_), metrics.get("threshold"))
+    right = int((predicted == known).sum())
+    before = round(metrics["accuracy"] * len(known))  # the file's figure is rounded
     return {
-        "int8_accuracy": round(right / len(labels), 4),
-        "int8_accuracy_lost": round((before - right) / len(labels), 4),
+        "int8_accuracy": round(right / len(known), 4),
+        "int8_accuracy_lost": round((before - right) / len(known), 4),
     }
 
 
@@ -82,4 +78,4 @@ def of_numbers(outputs_: np.ndarray, targets: np.ndarray, metrics: dict) -> dict
 
 
 if __name__ == "__main__":
-    runtime.run(main)
+    runtime.run_stage(main)

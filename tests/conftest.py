@@ -1,6 +1,8 @@
 """Pictures that tests make themselves, and folders to run stages in."""
 
 import io
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -9,8 +11,6 @@ import pytest
 import yaml
 from joblib.externals.loky import get_reusable_executor
 from PIL import Image
-
-import stages.lib.runtime  # noqa: F401  before numpy
 
 # The same examples each time, and no deadline: a busy machine is no mistake of the code.
 hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
@@ -107,3 +107,19 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pictures(work: Path) -> Path:
     return write_pictures(work / "pictures")
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+EXECUTABLE = next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not EXECUTABLE:
+        pytest.skip("no Chromium or Chrome on this machine")
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        chromium = driver.chromium.launch(executable_path=EXECUTABLE, args=options)
+        yield chromium
+        chromium.close()

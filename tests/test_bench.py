@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, stripes, write_pictures
 
-from stages.lib import network, onnx_graph, params
+from cnn.common import params
+from cnn.export import onnx
+from cnn.model import build
 
 sys.path.insert(0, str(ROOT / "bench"))
 compare = importlib.import_module("compare")
@@ -20,14 +22,14 @@ compare = importlib.import_module("compare")
 @pytest.fixture
 def sides(work):
     """A folder for the training sides: ten pictures and the network's first weights."""
-    network.keras.utils.set_random_seed(0)
-    model = network.build(params.read(ROOT / "params.yaml"), 4)
+    build.keras.utils.set_random_seed(0)
+    model = build.build(params.read(ROOT / "params.yaml"), 4)
     labels = np.arange(10) % 4  # one batch, whose loss does not depend on the order
     np.save(work / "images.npy", np.array([np.asarray(stripes(k, n, (96, 96))) for n, k in enumerate(labels)]))
     np.save(work / "labels.npy", labels.astype(np.int32))
     np.savez(work / "first.npz", *model.get_weights())
-    network.save_weights(model, work / "first.weights.h5")
-    (work / "architecture.json").write_text(network.architecture(model))
+    build.save_weights(model, work / "first.weights.h5")
+    (work / "architecture.json").write_text(build.architecture(model))
     return work
 
 
@@ -89,11 +91,11 @@ def test_other_programs_run_in_their_own_environment():
 
 
 def test_the_exported_network_answers_in_the_comparison(work):
-    network.keras.utils.set_random_seed(0)
-    model = network.build(params.read(ROOT / "params.yaml"), 4)
+    build.keras.utils.set_random_seed(0)
+    model = build.build(params.read(ROOT / "params.yaml"), 4)
     images = np.array([np.asarray(stripes(n % 4, n, (96, 96))) for n in range(6)])
     np.save(work / "images.npy", images)
-    (work / "model.onnx").write_bytes(onnx_graph.build(model, {}))
-    named = network.answers(model, images).argmax(axis=1).tolist()
+    (work / "model.onnx").write_bytes(onnx.build(model, {}))
+    named = build.answers(model, images).argmax(axis=1).tolist()
     result = measured("onnx", work)
     assert result["named"] == named and result["pictures_per_second"] > 0

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,22 +9,9 @@ from conftest import ROOT
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-EXECUTABLE = next((path for path in map(shutil.which, BROWSERS) if path), None)
 REPORT = ROOT / "reports/report.html"
 LADDERS = sorted((ROOT / "reports").rglob("ladder.html"))
 PAGES = [REPORT, *LADDERS]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    if not EXECUTABLE:
-        pytest.skip("no Chromium or Chrome on this machine")
-    with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = driver.chromium.launch(executable_path=EXECUTABLE, args=options)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

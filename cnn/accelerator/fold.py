@@ -1,0 +1,349 @@
+"""The blocks of the article's network on folded pictures, forward and back, exactly as the plain layers do it.
+
+Conv2D(3x3, valid) - activation - MaxPooling2D(2x2) equals a 2x2 convolution of a picture whose pixels are
+folded into four times the channels: a pooling window's four convolutions are then channels of one place,
+and pooling is their maximum. cnn.accelerator.convolution computes them in that form, a picture at a time, and
+for an activation that never falls the maximum comes first, which leaves a quarter of the activations.
+Kernels and biases are those of the plain layers, and gradients arrive at them.
+
+What a block gives is already the folded input of the next one, so nothing is rearranged between two blocks.
+What the machine code does not know, every activation but relu, and batch normalization, is done between them by
+TensorFlow, for a whole batch.
+
+The idea of trading a strided window for channels is that of space-to-depth for the first layer of
+ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018, arXiv:1811.06992).
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnn.accelerator import convolution
+from cnn.accelerator.computation import Computations
+from cnn.accelerator.machine_code import Call, address, aligned
+from cnn.accelerator.threads import Share, Threads
+from cnn.model.backend import keras
+from cnn.model.backend import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Block:
+    """The plain layers of a block, but for the pooling."""
+
+    convolution: keras.layers.Conv2D
+    activation: keras.layers.Activation
+    normalization: keras.layers.BatchNormalization | None
+
+    @property
+    def of_normalization(self) -> list[tf.Variable]:
+        """The trainable variables of batch normalization, if there is any."""
+        return self.normalization.trainable_variables if self.normalization else []
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """Kernel, bias, and those of batch normalization."""
+        return self.convolution.trainable_variables + self.of_normalization
+
+
+def split(model: keras.Model) -> tuple[list[Block], list[keras.layers.Layer]]:
+    """A network of cnn.model.build: its blocks, and the layers that come after them."""
+    scaled = (keras.layers.InputLayer, keras.layers.Rescaling)
+    first = next(number for number, layer in enumerate(model.layers) if not isinstance(layer, scaled))
+    layers, blocks = model.layers[first:], []
+    while isinstance(layers[0], keras.layers.Conv2D):
+        (convolution, activation, _), layers = layers[:3], layers[3:]
+        normalization = layers.pop(0) if isinstance(layers[0], keras.layers.BatchNormalization) else None
+        blocks.append(Block(convolution, activation, normalization))
+    return blocks, layers
+
+
+def rest(layers: list[keras.layers.Layer], x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    """What the layers after the blocks make of (n, side, side, F). seed: int32 (2,), for dropout, in training."""
+    for number, layer in enumerate(layers):
+        if isinstance(layer, keras.layers.Dropout):
+            x = x if seed is None else drop(x, layer.rate, seed + number)
+        else:
+            x = layer(x)
+    return x
+
+
+def drop(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Dropout: each number is 0 with probability `rate`, else divided by 1 - rate. seed: int32 (2,)."""
+    kept = tf.random.stateless_uniform(x.shape, seed) >= rate
+    return tf.where(kept, x / (1 - rate), 0.0)
+
+
+class Folded:
+    """A block for batches of up to `count` pictures: its machine code, what that reads and writes, and what follows it.
+
+    taken, result: what the block takes and gives; given: what the machine code gives, the same where nothing has to
+    follow. of_taken, of_result, of_given: their gradients; gradients: those of kernel and bias, a row a picture.
+    variables: kernel, bias, and the kernel as the gradient of `taken` needs it, flipped.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        shape: convolution.Shape,
+        variables: list[np.ndarray],
+        gradients: np.ndarray,
+        before: "Folded | None",
+        computations: Computations,
+    ):
+        self.block, self.shape, self.variables, self.gradients = block, shape, variables, gradients
+        self.code = convolution.of_shape(shape)
+        self.identity = shape.rectified or block.activation.activation.__name__ == "linear"
+        self.followed = not self.identity or block.normalization is not None
+        count = len(gradients)
+        self.given = aligned((count, shape.given), shape.beyond)
+        self.choice = aligned((count, shape.given), kind=np.uint8)
+        self.result = aligned((count, shape.windows), shape.beyond) if self.followed else self.given
+        self.of_result = aligned((count, shape.windows), shape.beyond)
+        self.of_given = self.of_result if shape.pooled else aligned((count, shape.given), shape.beyond)
+        self.taken = before.result if before else aligned((count, shape.taken), kind=np.uint8)
+        self.of_taken = before.of_result if before else None
+        self.seen = _seen(shape)
+        if self.followed:
+            given, of_result, weights = (count, shape.given), (count, shape.windows), (count,)
+            normalization = block.normalization
+            of_block = [variable.value for variable in normalization.weights] if normalization else []
+            compiled, name = functools.partial(computations.compiled, of_block), block.activation.name
+            self._in_training = compiled(f"{name} in training", self._follow, given, weights)
+            self._in_use = compiled(f"{name} in use", functools.partial(self._follow, weights=None), given)
+            self._back = compiled(f"{name} back", self._follow_back, given, weights, of_result)
+
+    def forward(self, some: slice, scratch: int) -> Call:
+        """What computes `given` from `taken`, for some of the pictures."""
+        arrays = (self.taken[some], *self.variables[:2], self.given[some], self.choice[some])
+        return self.code.forward(some.stop - some.start, *map(address, arrays), scratch)
+
+    def backward(self, some: slice, scratch: int) -> Call:
+        """What computes `gradients` and `of_taken` from `of_given`, for some of the pictures."""
+        arrays = (self.given[some], self.choice[some], self.of_given[some], self.gradients[some])
+        return self.code.backward(
+            *(some.stop - some.start, self.gradients.strides[0] // self.gradients.itemsize),
+            *map(address, (self.taken[some], self.variables[2], *arrays)),
+            *(0 if self.of_taken is None else address(self.of_taken[some]), scratch),
+        )
+
+    def follow(self, weights: np.ndarray | None) -> None:
+        """`given` to `result`; in training with `weights`, as `normalize` takes them."""
+        given = tf.constant(self.given)
+        result = self._in_use(given) if weights is None else self._in_training(given, tf.constant(weights))
+        self.result[:] = _numbers(result).reshape(self.result.shape)
+
+    def follow_back(self, n: int, weights: np.ndarray) -> list[tf.Tensor]:
+        """`of_result` to `of_given`; returns the gradients of the normalization."""
+        self.of_result[n:] = 0  # pictures that only fill up the batch
+        gradient, *others = self._back(*map(tf.constant, (self.given, weights, self.of_result)))
+        self.of_given[:] = _numbers(gradient).reshape(self.of_given.shape)
+        return others
+
+    def _follow(self, given: tf.Tensor, weights: tf.Tensor | None, moving: bool = True) -> tf.Tensor:
+        """What is left of the block, (count, q, q, F, places)."""
+        q, places, filters = self.shape.q, self.shape.places, self.shape.filters
+        n = given.shape[0]
+        if self.shape.pooled:
+            x = given if self.identity else self.block.activation(given)
+        else:
+            # Some activations (softmax) look at all channels of a place: they have to be last.
+            x = tf.transpose(tf.reshape(given, (n, 2 * q, 2 * q, filters, places)), (0, 1, 2, 4, 3))
+            x = tf.reshape(self.block.activation(x), (n, q, 2, q, 2, places, filters))
+            x = first_largest(tf.reshape(tf.transpose(x, (2, 4, 0, 1, 3, 6, 5)), (4, n, q, q, filters, places)))
+        x = tf.reshape(x, (n, q, q, filters, places))
+        if self.block.normalization:
+            x = normalize(self.block.normalization, x, self.seen, weights, moving)
+        return tf.where(self.seen, x, 0.0)
+
+    def _follow_back(self, given: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            x = self._follow(given, weights, moving=False)
+        return tape.gradient(x, [given, *self.block.of_normalization], tf.reshape(upstream, x.shape))
+
+
+def _seen(shape: convolution.Shape) -> np.ndarray:
+    """Which of the places of (q, q, 1, places) are windows, of which there are side x side."""
+    places = np.arange(shape.places)
+    sets = np.arange(shape.q)[:, None]
+    rows, columns = (shape.q * each + sets < shape.side for each in (places // shape.width, places % shape.width))
+    return (rows[:, None] & columns[None] & (places < shape.width**2))[:, :, None]
+
+
+def normalize(
+    layer: keras.layers.BatchNormalization,
+    x: tf.Tensor,
+    seen: np.ndarray,
+    weights: tf.Tensor | None,
+    moving: bool = True,
+) -> tf.Tensor:
+    """Batch normalization of (n, q, q, F, places) over all but F, where `seen`.
+
+    weights: float32 (n,), in training, 0 for a picture that only fills up the batch; the averages move, if `moving`.
+    """
+
+    def by_filter(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(values, (-1, 1))
+
+    if weights is None:
+        mean, variance = layer.moving_mean, layer.moving_variance
+    else:
+        share = weights[:, None, None, None, None] * seen.astype(np.float32) / (tf.reduce_sum(weights) * seen.sum())
+        mean = tf.reduce_sum(x * share, (0, 1, 2, 4))
+        variance = tf.reduce_sum((x - by_filter(mean)) ** 2 * share, (0, 1, 2, 4))
+        for average, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)) if moving else ():
+            average.assign(average * layer.momentum + now * (1 - layer.momentum))
+    scale = layer.gamma * tf.math.rsqrt(variance + layer.epsilon)
+    return (x - by_filter(mean)) * by_filter(scale) + by_filter(layer.beta)
+
+
+@tf.custom_gradient
+def first_largest(groups: tf.Tensor) -> tf.Tensor:
+    """The maximum over the four groups of (4, ...). Of equals the first has the gradient, as in pooling."""
+    largest = tf.reduce_max(groups, 0)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        parts = []
+        for group in tf.unstack(groups):
+            mine = group >= largest
+            parts.append(tf.where(mine, upstream, 0.0))
+            upstream = tf.where(mine, 0.0, upstream)
+        return tf.stack(parts)
+
+    return largest, gradient
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Each thread's calls for a number of pictures."""
+
+    ahead: list[list[Share]]  # of each chain
+    unfold: list[Share]
+    refold: list[Share]
+    back: list[list[Share]]  # of each chain
+
+
+class Blocks:
+    """The blocks of `model` for batches of up to `count` pictures. How many threads share them changes no bit.
+
+    pictures: uint8 (count, ...), to be filled with what layout.fold gives.
+    """
+
+    def __init__(self, model: keras.Model, count: int, threads: int, computations: Computations):
+        blocks, self.layers = split(model)
+        name = blocks[0].activation.activation.__name__
+        shapes = convolution.shapes(model.input_shape[1], len(blocks), blocks[0].convolution.filters, name)
+        self._gradients = np.zeros((count, sum(shape.variables for shape in shapes)), np.float32)
+        # Of each block kernel, bias and flipped kernel; and where `packed` has them.
+        self._variables = np.zeros(sum(shape.kernel + shape.variables for shape in shapes), np.float32)
+        self._places = np.zeros(len(self._variables), np.int64)
+        self._folded: list[Folded] = []
+        column = start = 0
+        for block, shape in zip(blocks, shapes, strict=True):
+            end = start + shape.kernel + shape.variables
+            of_block = np.arange(column, column + shape.variables)
+            kernel = of_block[: shape.kernel].reshape(3, 3, shape.channels, shape.filters)
+            self._places[start:end] = [*of_block, *kernel[::-1, ::-1].transpose(0, 1, 3, 2).flat]
+            variables = np.split(self._variables[start:end], [shape.kernel, shape.variables])
+            columns = self._gradients[:, column : column + shape.variables]
+            before = self._folded[-1] if self._folded else None
+            self._folded.append(Folded(block, shape, variables, columns, before, computations))
+            column, start = column + shape.variables, end
+        # Blocks that nothing parts are computed one after the other for the same pictures.
+        self._chains: list[list[Folded]] = [[]]
+        for each in self._folded:
+            self._chains[-1].append(each)
+            if each.followed:
+                self._chains.append([])
+        self._chains = [chain for chain in self._chains if chain]
+        self.pictures = self._folded[0].taken
+        self.threads = Threads(threads, max(shape.scratch for shape in shapes))
+        last = shapes[-1]
+        self._result, self._upstream = (aligned((count, last.side, last.side, last.filters)) for _ in range(2))
+        self._known: dict[int, Shares] = {}
+
+    @property
+    def signature(self) -> tuple:
+        """Of what `backward` returns."""
+        others = [variable for each in self._folded for variable in each.block.of_normalization]
+        return self._gradients.shape, [tf.TensorSpec(variable.shape) for variable in others]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `forward` returns."""
+        return self._result.shape
+
+    def packed(self) -> tf.Tensor:
+        """Kernels and biases, one after the other, for `use`."""
+        variables = [variable for each in self._folded for variable in each.block.convolution.trainable_variables]
+        return tf.concat([tf.reshape(variable, [-1]) for variable in variables], 0)
+
+    def use(self, packed: tf.Tensor) -> None:
+        np.take(_numbers(packed), self._places, out=self._variables)
+
+    def forward(self, n: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Of the first n of `pictures`, float32 (count, side, side, F).
+
+        weights: as `normalize` takes them, in training.
+        """
+        shares = self._shares(n)
+        for chain, ahead in zip(self._chains, shares.ahead, strict=True):
+            self.threads.run(ahead)
+            if chain[-1].followed:
+                chain[-1].follow(weights)
+        self.threads.run(shares.unfold)
+        return self._result
+
+    def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """After `forward`, from the gradient of what it gave, what `gradients` takes."""
+        shares, others = self._shares(n), []
+        self._upstream[:] = _numbers(upstream)
+        self.threads.run(shares.refold)
+        for chain, back in zip(reversed(self._chains), reversed(shares.back), strict=True):
+            if chain[-1].followed:
+                others = chain[-1].follow_back(n, weights) + others
+            self.threads.run(back)
+        self._gradients[n:] = 0
+        return tf.constant(self._gradients), others
+
+    def _shares(self, n: int) -> Shares:
+        """What the threads call for n pictures."""
+        if n not in self._known:
+            share, last = functools.partial(self.threads.share, n), self._folded[-1]
+
+            def turned(turn: Callable[..., Call], *arrays: np.ndarray) -> list[Share]:
+                return share(lambda some, _: [turn(some.stop - some.start, *(address(each[some]) for each in arrays))])
+
+            self._known[n] = Shares(
+                [share(lambda *mine, chain=chain: [each.forward(*mine) for each in chain]) for chain in self._chains],
+                turned(last.code.unfold, last.result, self._result),
+                turned(last.code.refold, last.of_result, self._upstream),
+                [
+                    share(lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
+                    for chain in self._chains
+                ],
+            )
+        return self._known[n]
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        return [variable for each in self._folded for variable in each.block.trainable_variables]
+
+    def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Of `trainable_variables`, from what `backward` returned."""
+        sums, others, start, result = tf.reduce_sum(of_pictures, 0), iter(others), 0, []
+        for each in self._folded:
+            for variable in each.block.convolution.trainable_variables:
+                size = math.prod(variable.shape)
+                result.append(tf.reshape(sums[start : start + size], variable.shape))
+                start += size
+            result += [next(others) for _ in each.block.of_normalization]
+        return result
+
+
+def _numbers(tensor: tf.Tensor) -> np.ndarray:
+    """The same memory, not to be written to."""
+    return np.asarray(memoryview(tensor))
