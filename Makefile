@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN)$(SEPARATOR)$(PATH)
 
 # make ladder: does each change of ladder.yaml really help? make ladder LADDER="--images data/mine.zip"
 # make demo: a page on this machine to drop a photo on
-# make bench: the speed comparison, in a virtual environment of its own; make bench BENCH=--quick to see that it runs
+# make bench: the speed comparison, in a virtual environment of its own, after a `dvc repro`; BENCH=--quick: does it run?
 # make fuzz: 20,000 mutated files for the readers
 # make verify: run the committed pipeline anew, without cache, and compare every output with dvc.lock
 .PHONY: repro ladder demo demo-page test verify fuzz bench lint format clean
@@ -46,7 +46,8 @@ test: .venv/installed-dev .git lint
 verify: .venv/installed .git
 	python tests/verify.py
 
-bench: bench/.venv/installed .git
+bench: .venv/installed bench/.venv/installed .git
+	dvc repro
 	bench/$(BIN)/python bench/compare.py $(BENCH)
 
 fuzz: .venv/installed-dev

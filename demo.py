@@ -11,10 +11,17 @@ in the browser and needs no server: open it, send it, or put it on a web site. I
 import argparse
 from pathlib import Path
 
+import numpy as np
+
+from cnn.common import dataset, runtime
+from cnn.common.runtime import UserError
+from cnn.inference import page, static_page
+from cnn.inference.model import Model
+
 MODEL = Path("models/model.keras")
 NEAREST = 6
-COMPARED = 20_000  # training pictures at most to look for the nearest in
-CARRIED = 400  # of these, in a page that is one file
+CANDIDATES = 20_000  # training pictures at most among which the nearest are searched
+EMBEDDED = 400  # of these, in a page that is one file
 RUNTIME = Path("web/node_modules/onnxruntime-web/dist")
 MAX_UPLOAD = 16 * 2**20  # bytes; pixels are bounded by cnn.data.decode
 
@@ -31,46 +38,40 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    import numpy as np
-
-    from cnn.common import dataset, runtime
-    from cnn.inference import model, page
-
     if not 0 <= options.port <= 65535:
-        raise runtime.UserError(f"--port is {options.port}; allowed: 0 to 65535")
+        raise UserError(f"--port is {options.port}; allowed: 0 to 65535")
     model = Model(options.model)
-    try:
-        train, rows = dataset.read("train"), dataset.read_pictures()["train"]
-    except FileNotFoundError:
-        raise runtime.UserError("data/processed is missing; `dvc repro` makes it") from None
-    images = train.images[:COMPARED]
-    if images.shape[1] != model.size:
-        raise runtime.UserError(
-            f"data/processed has pictures of {images.shape[1]} pixels a side, the model takes "
-            f"{model.size}; `dvc repro` makes both anew"
-        )
+    images, names = training_pictures(model.size)
     if options.static:
-        from cnn.inference import static_page
-
-        step = max(len(images) // CARRIED, 1)
-        chosen = [] if options.no_pictures else [*range(0, len(images), step)][:CARRIED]
-        names = [(rows[row]["file"], rows[row]["label"]) for row in chosen]
-        static_page.write(options.static, options.model, RUNTIME, images[chosen], names, NEAREST, MAX_UPLOAD)
+        rows = [] if options.no_pictures else [*range(0, len(images), max(len(images) // EMBEDDED, 1))][:EMBEDDED]
+        embedded = images[rows], [names[row] for row in rows]
+        static_page.write(options.static, options.model, RUNTIME, *embedded, NEAREST, MAX_UPLOAD)
         print(f"see {options.static}: {options.static.stat().st_size / 2**20:.1f} MiB")
         return
     features = model.features(np.asarray(images))
 
     def respond(pixels: np.ndarray) -> dict[str, object]:
         """All that the page shows of uint8 (size, size, 3)."""
-        nearest = np.argsort(-(features @ model.features(pixels[None])[0]), kind="stable")[:NEAREST]
-        alike = [(images[row], rows[row]["file"], rows[row]["label"]) for row in nearest]
-        return page.answer(model, pixels, alike)
+        similarity = features @ model.features(pixels[None])[0]
+        nearest = np.argsort(-similarity, kind="stable")[:NEAREST]
+        return page.answer(model, pixels, [(images[row], *names[row]) for row in nearest])
 
     page.serve(options.port, model, MAX_UPLOAD, respond)
 
 
-if __name__ == "__main__":
-    given = arguments()  # before the imports, so that --help answers at once
-    from cnn.common import runtime
+def training_pictures(size: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """At most CANDIDATES: uint8 (n, size, size, 3), memory-mapped, and their names (file, label). Raises UserError."""
+    try:
+        images, rows = dataset.read("train").images[:CANDIDATES], dataset.read_pictures()["train"]
+    except FileNotFoundError:
+        raise UserError("data/processed is missing; `dvc repro` makes it") from None
+    if images.shape[1] != size:
+        raise UserError(
+            f"data/processed has pictures of {images.shape[1]} pixels a side, the model takes {size}; "
+            "`dvc repro` makes both anew"
+        )
+    return images, [(row["file"], row["label"]) for row in rows]
 
-    runtime.run(lambda: main(given), stopped="stopped")
+
+if __name__ == "__main__":
+    runtime.run(lambda: main(arguments()), stopped="stopped")

@@ -17,9 +17,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnn.common import parallel, runtime
+from cnn.common.runtime import UserError
+from cnn.common.task import Classification, Task
+from cnn.data import source
+from cnn.data.archive import Container
+from cnn.data.decode import Unusable
+from cnn.inference import tables
+from cnn.inference.model import Model
+from cnn.inference.submission import Submission
+
 SOME_UNUSABLE = 3
 BATCH = 64  # pictures a task for a worker
-ALONE = 2 * BATCH  # up to so many pictures no other process is started: that takes longer than reading them
+FEW = 2 * BATCH  # up to so many pictures no other process is started: that takes longer than reading them
+Found = list[tuple[Container, source.Picture]]
 
 
 def arguments() -> argparse.Namespace:
@@ -43,30 +54,24 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    from cnn.common import runtime
-    from cnn.data import source
-    from cnn.inference import model, tables
-
     model = Model(options.model)
-    if options.top is not None and not model.classes:
-        raise runtime.UserError("--top is for classes, and this model gives numbers; leave it out")
-    top = 1 if options.top is None and model.classes else options.top  # None: there are no classes
-    if model.classes and not 1 <= top <= len(model.classes):
-        raise runtime.UserError(f"--top is {options.top}; allowed: 1 to {len(model.classes)}, one for each class")
-    form = tables.Form.of(options.submission, options.header, options.sample, options.fallback, model.classes)
+    top = checked_top(options.top, model.task)
+    submission = Submission.from_options(
+        options.submission, options.header, options.sample, options.fallback, model.task
+    )
     found = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
-    if form:
-        form.check([picture.file for _, picture in found])
+    if submission:
+        submission.check([picture.file for _, picture in found])
     if options.csv and options.csv.suffix.lower() != ".csv":
-        raise runtime.UserError(f"--csv is {options.csv}; allowed: a name that ends with .csv")
+        raise UserError(f"--csv is {options.csv}; allowed: a name that ends with .csv")
 
     rows = []
-    for batch in read(found, model.size):
-        rows += tables.answer(model, batch)
+    for pictures in read(found, model.size):
         if options.explain:
-            tables.explain(options.explain, model, batch, len(rows) - len(batch))
-    if form:
-        form.write(options.submission, rows)
+            tables.write_heatmaps(options.explain, model, pictures, start=len(rows) + 1)
+        rows += tables.predict(model, pictures)
+    if submission:
+        submission.write(rows)
     if options.csv:
         tables.write_csv(options.csv, rows, top)
     print(tables.as_text(rows, top))
@@ -74,33 +79,37 @@ def main(options: argparse.Namespace) -> None:
         sys.exit(SOME_UNUSABLE)
 
 
-def read(found: list[tuple], size: int) -> Iterator[list[tuple]]:
-    """The pictures in order, some at a time: (file, pixels or None, reason)."""
-    batches = [found[start : start + BATCH] for start in range(0, len(found), BATCH)]
-    if len(found) <= ALONE:
-        yield from (read_batch(batch, size) for batch in batches)
-        return
-    from cnn.common import parallel
+def checked_top(top: int | None, task: Task) -> int | None:
+    """How many classes a picture has in the tables; None for numbers. Raises UserError."""
+    if not isinstance(task, Classification):
+        if top is not None:
+            raise UserError("--top is for classes, and this model gives numbers; leave it out")
+        return None
+    top = 1 if top is None else top
+    if not 1 <= top <= len(task.classes):
+        raise UserError(f"--top is {top}; allowed: 1 to {len(task.classes)}, one for each class")
+    return top
 
-    results = parallel.parallel_map(read_batch, ((batch, size) for batch in batches), "auto")
+
+def read(found: Found, size: int) -> Iterator[list[tables.LoadedPicture]]:
+    """The pictures in order, BATCH at a time."""
+    batches = [(found[start : start + BATCH], size) for start in range(0, len(found), BATCH)]
+    many = len(found) > FEW
+    results = parallel.parallel_map(read_batch, batches, "auto" if many else 1)
     # The table is for other programs, too: no lines of progress in it.
-    yield from parallel.progress(results, len(found), "pictures") if sys.stderr.isatty() else results
+    return parallel.progress(results, len(found), "pictures") if many and sys.stderr.isatty() else results
 
 
-def read_batch(batch: list[tuple], size: int) -> list[tuple]:
-    from cnn.data import decode, source
-
-    result = []
-    for container, picture in batch:
+def read_batch(found: Found, size: int) -> list[tables.LoadedPicture]:
+    """In a worker process, where there are many."""
+    pictures = []
+    for container, picture in found:
         try:
-            result.append((picture.file, source.load(container, picture, size)[1], ""))
-        except decode.Unusable as unusable:
-            result.append((picture.file, None, f"{unusable.reason}; {unusable.advice}"))
-    return result
+            pictures.append((picture.file, source.load(container, picture, size)[1], ""))
+        except Unusable as unusable:
+            pictures.append((picture.file, None, f"{unusable.reason}; {unusable.advice}"))
+    return pictures
 
 
 if __name__ == "__main__":
-    given = arguments()  # before the imports, so that --help answers at once
-    from cnn.common import runtime
-
-    runtime.run(lambda: main(given), stopped="stopped: nothing was written")
+    runtime.run(lambda: main(arguments()), stopped="stopped: nothing was written")

@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image
 
-from cnn.common import dataset, files, parallel, runtime
+from bench import tables
+from cnn.common import dataset, environment, files, parallel
 from tests.verify import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,9 +41,9 @@ PACKAGES = ("tensorflow-cpu", "keras", "torch", "numpy", "pillow", "dvc")
 # that for the gradients, less the first layer's gradient by the picture.
 PRODUCTS = (94 * 94 * 27 * 6, 45 * 45 * 54 * 12, 5808 * 120, 120 * 60, 60 * 4)
 FLOP_A_PICTURE = 2 * (3 * sum(PRODUCTS) - PRODUCTS[0])
-# The other programs' environments must be theirs: cnn.common.runtime set this process's for ours.
+# The other programs' environments must be theirs: cnn.common.environment set this process's for ours.
 # Nor is numpy's library of products held back, as a shell may do (OPENBLAS_CORETYPE): the peak is the machine's.
-PLAIN = {k: v for k, v in os.environ.items() if k not in runtime.ENVIRONMENT and not k.startswith("OPENBLAS_")}
+PLAIN = {k: v for k, v in os.environ.items() if k not in environment.VARIABLES and not k.startswith("OPENBLAS_")}
 
 
 def side(name: str, folder: Path) -> dict:
@@ -87,7 +88,7 @@ def begin_alike(names: Sequence[str], folder: Path) -> None:
 
 def training_folder(folder: Path, most: int) -> Path:
     """The training pictures of the last `dvc repro`, and the first weights of its first repeat."""
-    from cnn.model import build
+    from cnn.model import saving
 
     split = dataset.read("train", ROOT / dataset.FOLDER)
     rows = slice(0, most)
@@ -95,7 +96,7 @@ def training_folder(folder: Path, most: int) -> Path:
     np.save(folder / "labels.npy", split.labels[rows])
     shutil.copy(ROOT / "models/architecture.json", folder)
     shutil.copy(ROOT / "models/initial/repeat-0.weights.h5", folder / "first.weights.h5")
-    model = build.read_architecture(folder / "architecture.json")
+    model = saving.read_architecture(folder / "architecture.json")
     model.load_weights(folder / "first.weights.h5")
     np.savez(folder / "first.npz", *model.get_weights())
     return folder
@@ -152,33 +153,25 @@ def reading(folder: Path, rounds: int, part: float) -> dict:
         name = f"{width}x{height}"
         print(f"reading {name} JPEG")
         made = photographs(folder / name, (width, height), max(int(count * part), 40))
-        measured = in_turn(("ours_reading", "tf_reading", "decoding"), made, rounds)
-        ours, theirs, decoding = by_side = [speeds(each) for each in measured.values()]
+        measured = in_turn(("ours_reading", "tf_reading", "decoding", "in_libraries"), made, rounds)
+        ours, theirs, decoding, _ = by_side = [speeds(each) for each in measured.values()]
         results[name] = {
             "speeds": dict(zip(measured, by_side, strict=True)),
             "ours / image_dataset_from_directory": ratio(ours, theirs),
             "decoding / image_dataset_from_directory": ratio(decoding, theirs),
+            "share in libraries": [each["share"] for each in measured["in_libraries"]],
         }
         shutil.rmtree(made)
     return results
 
 
-# Which of the exported files each side runs.
-ANSWERING = {
-    "onnx": "model.onnx",
-    "litert": "model.tflite",
-    "litert_int8": "model-int8.tflite",
-    "keras_predict": "model.keras",
-}
-
-
 def answering(folder: Path, rounds: int, most: int) -> dict:
     """The exported files of the last `dvc repro`, a picture at a time."""
     print("answering")
-    for name in ANSWERING.values():
+    for name in tables.ANSWERING.values():
         shutil.copy(ROOT / "models" / name, folder)
     np.save(folder / "images.npy", np.asarray(dataset.read("test", ROOT / dataset.FOLDER).images[:most]))
-    results = in_turn(tuple(ANSWERING), folder, rounds)
+    results = in_turn(tuple(tables.ANSWERING), folder, rounds)
     named = {name: each[0]["named"] for name, each in results.items()}
     same = {name: float(np.mean(np.equal(each, named["keras_predict"]))) for name, each in named.items()}
     return {
@@ -263,74 +256,6 @@ sys.exit(code)
 """
 
 
-def table(results: dict) -> str:
-    """reports/bench.md."""
-    train, read, exp, grow, said = (
-        results[key] for key in ("training", "reading", "experiment", "growth", "answering")
-    )
-    rows = [
-        ("training, one model / plain Keras", train["one model / plain Keras"], "3.0"),
-        ("training, one model / Keras with jit_compile", train["one model / Keras jit_compile"], ""),
-        ("training, one model / PyTorch channels_last", train["one model / PyTorch channels_last"], "1.5"),
-        ("training, 3 side by side / plain Keras in a row", train["3 side by side / plain Keras in a row"], "4.0"),
-        *(
-            (f"reading {name} JPEG / image_dataset_from_directory", each["ours / image_dataset_from_directory"], goal)
-            for (name, each), goal in zip(read.items(), ("1.2", "1.8", "2"), strict=True)
-        ),
-        ("whole `dvc exp run`: article's script / ours", exp["article / ours"], "2.0"),
-        *(
-            (f"libjpeg-turbo, decoding {name} alone / image_dataset_from_directory", each[alone], "")
-            for name, each in read.items()
-            if (alone := "decoding / image_dataset_from_directory") in each
-        ),
-    ]
-    lines = [
-        "# Speed",
-        "",
-        f"Commands: `{results['command']}`, on {results['machine']}. {results['versions']}.",
-        "Ratios above 1 mean that this project is faster; median and range of pairs measured in turn.",
-        "",
-        "| figure | median | range | n | goal |",
-        "| --- | --- | --- | --- | --- |",
-        *(
-            f"| {name} | {each['median']:.2f} | {each['least']:.2f} to {each['most']:.2f} | {each['n']} | {goal} |"
-            for name, each, goal in rows
-        ),
-        f"| share of the sgemm peak ({train['sgemm peak']:.0f} GFLOP/s), 3 side by side "
-        f"| {train['share of peak, 3 side by side']:.0%} | | | 20 % |",
-        f"| {max(grow['seconds'])} pictures / {min(grow['seconds'])}, time, DVC included "
-        f"| {grow['times']:.1f} | | 1 | at most 11 |",
-        f"| most memory of a process, {max(grow['seconds'])} pictures "
-        f"| {max(grow['MiB'].values()):.0f} MiB | | 1 | 1536 MiB |",
-        "",
-        "Pictures a second in training (median), and the loss after the last epoch that each side counts:",
-        "",
-        "| side | pictures a second | mean loss by epoch |",
-        "| --- | --- | --- |",
-        *(
-            f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{x:.3f}' for x in train['losses'][name])} |"
-            for name, each in train["speeds"].items()
-        ),
-        "",
-        "The exported network, a picture at a time on all cores, median and range:",
-        "",
-        "| side | file | bytes | milliseconds a picture | same class as Keras |",
-        "| --- | --- | --- | --- | --- |",
-        *(
-            f"| {name} | {ANSWERING[name]} | {said['bytes'][ANSWERING[name]]:,} "
-            f"| {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f}) "
-            f"| {said['same class as Keras'][name]:.1%} |"
-            for name, each in said["milliseconds"].items()
-        ),
-        "",
-        f"Whole experiment on {exp['pictures']}: ours {statistics.median(exp['seconds']['ours']):.1f} s, "
-        f"the article's script {statistics.median(exp['seconds']['article']):.1f} s. Accuracy: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in exp["accuracy"].items())
-        + ".",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -370,7 +295,7 @@ def main() -> None:
                 ),
                 **{name: measure() for name, measure in measures.items()},
             }
-    text = table(results)
+    text = tables.markdown(results)
     print(text)
     if not asked.quick:
         files.write_json(RESULTS, results)

@@ -13,9 +13,11 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -36,10 +38,11 @@ def keras_fit(folder: Path, jit: bool = False) -> dict:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     import numpy as np
+    from article import network
 
     images, labels, weights = load(folder)
     x, y = images / np.float32(255), np.eye(len(weights[-1]), dtype=np.float32)[labels]
-    model = build(y.shape[1])
+    model = network(y.shape[1])
     model.set_weights(weights)
     model.compile(keras.optimizers.SGD(RATE), "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
     times: list[float] = []
@@ -100,43 +103,60 @@ def torch(folder: Path, channels_last: bool = True) -> dict:
 def _ours(folder: Path, repeats: int) -> dict:
     import numpy as np
 
-    from cnn.accelerator.computation import Computations
-    from cnn.common import dataset, parallel, params
+    from cnn import accelerator
+    from cnn.accelerator import layout
+    from cnn.common import parallel, params
+    from cnn.common.task import Classification
+    from cnn.model import saving
     from cnn.training import checkpoint
 
-    p = params.read(ROOT / "params.yaml")
+    task = Classification(("1", "2", "3", "4"))  # of which bench/compare.py's pictures are
+    p = params.check(dataclasses.asdict(params.read(ROOT / "params.yaml")) | {"repeats": repeats})
     images = np.load(folder / "images.npy")
-    np.save(folder / "folded.npy", dataset.fold(images, *dataset.layout(p.image_size, p.depth)))
-    p = dataclasses.replace(p, repeats=repeats)
-    computations = Computations()
+    architecture = saving.read_architecture(folder / "architecture.json")
+    np.save(folder / "folded.npy", layout.fold(images, *layout.of_model(architecture)))
     with tempfile.TemporaryDirectory(dir=folder) as kept:
-        trainings = [_train(p, folder, Path(kept), repeat, computations) for repeat in range(repeats)]
-        for each in trainings:
-            next(each)  # an epoch to warm up, as the others have it
-        start = time.perf_counter()
-        list(parallel.round_robin(trainings, min(parallel.count("auto"), repeats)))
-        seconds = time.perf_counter() - start
+        waiting: SimpleQueue = SimpleQueue()
+        for repeat in range(repeats):
+            waiting.put(repeat)
+        threads = min(parallel.count("auto"), repeats)
+        begin = threading.Barrier(threads, lambda: started.append(time.perf_counter()))
+        started: list[float] = []
+
+        def work() -> None:
+            trainer = accelerator.Trainer(p, task, folder / "architecture.json")
+            trainer.start(folder / "first.weights.h5")
+            trainer.epoch(np.load(folder / "folded.npy", mmap_mode="r"), np.load(folder / "labels.npy"), np.arange(10))
+            begin.wait()  # an epoch to warm up, as the others have it
+            with suppress(Empty):
+                while True:
+                    repeat = waiting.get_nowait()
+                    if _train_epoch(trainer, folder, Path(kept), repeat) <= EPOCHS:
+                        waiting.put(repeat)
+
+        parallel.in_threads(work, threads)
+        seconds = time.perf_counter() - started[0]
         losses = [[row["loss"] for row in checkpoint.latest(Path(kept), number)[1]] for number in range(repeats)]
     assert [len(each) for each in losses] == [EPOCHS + 1] * repeats
-    return {"pictures_per_second": repeats * EPOCHS * len(images) / seconds, "losses": losses[0]}
+    return {"pictures_per_second": repeats * (EPOCHS + 1) * len(images) / seconds, "losses": losses[0]}
 
 
-def _train(p, folder: Path, kept: Path, repeat: int, computations) -> Iterator[None]:
-    """Epoch by epoch, as stages/train.py does it, with checkpoints in `kept`."""
+def _train_epoch(trainer, folder: Path, kept: Path, repeat: int) -> int:
+    """One more epoch of a repeat, as cnn.training.repeats does it, with checkpoints in `kept`; the epochs so far."""
     import numpy as np
 
-    from cnn.accelerator import trainer
     from cnn.training import checkpoint
 
-    one = trainer.Trainer(p, folder / "architecture.json", computations)
-    one.start(folder / "first.weights.h5")
-    pictures, labels = np.load(folder / "folded.npy", mmap_mode="r"), np.load(folder / "labels.npy")
-    rows = []
-    while len(rows) <= EPOCHS:
-        order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
-        rows.append({"loss": one.epoch(pictures, labels, order)[0]})
-        checkpoint.save(kept, repeat, one.state(), rows, 0)
-        yield
+    state, rows = checkpoint.latest(kept, repeat)
+    if state:
+        trainer.resume(state)
+    else:
+        trainer.start(folder / "first.weights.h5")
+    labels = np.load(folder / "labels.npy")
+    order = np.random.default_rng([repeat, len(rows)]).permutation(len(labels))
+    rows.append({"loss": trainer.epoch(np.load(folder / "folded.npy", mmap_mode="r"), labels, order)[0]})
+    checkpoint.save(kept, repeat, trainer.state(), rows, 0)
+    return len(rows)
 
 
 def ours(folder: Path) -> dict:
@@ -164,15 +184,14 @@ def tf_reading(folder: Path) -> dict:
 def ours_reading(folder: Path) -> dict:
     """preprocess's reading: decoding, resizing, checks, hashes of content and look."""
     from cnn.common import dataset, params
-    from cnn.data import source
-    from stages import preprocess
+    from cnn.data import read, source
 
     p = params.read(ROOT / "params.yaml")
 
     def once() -> int:
         found = source.find(str(folder))
         dataset.create(folder / "pixels.npy", len(found.pictures), 96)
-        used, _ = preprocess.read_all(found, p, folder / "pixels.npy")
+        used, _ = read.read_all(found, p, folder / "pixels.npy")
         (folder / "pixels.npy").unlink()
         return len(used)
 
@@ -180,23 +199,63 @@ def ours_reading(folder: Path) -> dict:
 
 
 def decoding(folder: Path) -> dict:
-    """Decoding alone, by libjpeg-turbo at a reduced scale, without resizing or checks."""
+    """Decoding alone, by Pillow's libjpeg-turbo at a reduced scale, without resizing or checks."""
     from concurrent.futures import ThreadPoolExecutor
 
-    import simplejpeg
+    from PIL import Image
 
     from cnn.common import parallel
 
     files = sorted(folder.rglob("*.jpg"))
 
     def decode(file: Path) -> None:
-        simplejpeg.decode_jpeg(file.read_bytes(), fastdct=True, fastupsample=True, min_height=120, min_width=120)
+        with Image.open(file) as image:
+            image.draft(None, (120, 120))
+            image.load()
 
     def once() -> int:
         with ThreadPoolExecutor(parallel.count("auto")) as pool:
             return len(list(pool.map(decode, files)))
 
     return _reading(once)
+
+
+def in_libraries(folder: Path) -> dict:
+    """Which share of a worker's time is spent inside libjpeg-turbo and Pillow's resize; the reading as `ours_reading`.
+
+    In this process alone, with a clock around Pillow's call that does both.
+    """
+    from PIL import Image
+
+    from cnn.common import dataset, params
+    from cnn.data import read, source
+
+    p, found = params.read(ROOT / "params.yaml"), source.find(str(folder))
+    pixels, spent = folder / "pixels.npy", [0.0]
+
+    def clocked(function):
+        def call(*arguments, **options):
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                spent[0] += time.perf_counter() - start
+
+        return call
+
+    Image.Image.resize = clocked(Image.Image.resize)
+    dataset.create(pixels, len(found.pictures), p.image_size)
+    batches = [
+        (found.container, found.pictures[first : first + read.BATCH], pixels, first, p)
+        for first in range(0, len(found.pictures), read.BATCH)
+    ]
+    read.read_batch(*batches[0])
+    spent[0], start = 0.0, time.perf_counter()
+    for batch in batches:
+        read.read_batch(*batch)
+    seconds = time.perf_counter() - start
+    pixels.unlink()
+    return {"pictures_per_second": len(found.pictures) / seconds, "share": spent[0] / seconds}
 
 
 def onnx(folder: Path) -> dict:
@@ -229,9 +288,9 @@ def litert_int8(folder: Path) -> dict:
 
 def keras_predict(folder: Path) -> dict:
     """The Keras model, a picture at a time, called as a function (predict is slower still)."""
-    from cnn.model import build
+    from cnn.model import saving
 
-    model = build.load(folder / "model.keras")
+    model = saving.load(folder / "model.keras")
     return _one_at_a_time(folder, lambda image: model(image[None], training=False).numpy())
 
 
@@ -254,7 +313,8 @@ def _reading(once) -> dict:
 
 TRAINING = (keras_fit, keras_jit, torch, ours, ours_three)
 ANSWERING = (onnx, litert, litert_int8, keras_predict)
-SIDES = {each.__name__: each for each in (*TRAINING, *ANSWERING, tf_reading, ours_reading, decoding)}
+READING = (tf_reading, ours_reading, decoding, in_libraries)
+SIDES = {each.__name__: each for each in (*TRAINING, *ANSWERING, *READING)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

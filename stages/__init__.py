@@ -1,3 +1,4 @@
 """The stages of dvc.yaml, one module each: `python -m stages.train`."""
 
-import cnn  # noqa: F401  sets the environment before a stage imports numpy or TensorFlow
+# The environment is set, and Ctrl-C ends in one line, before a stage imports numpy or TensorFlow.
+from cnn.common import runtime  # noqa: F401

@@ -8,7 +8,8 @@ drawn from seed + N) and reports/model.txt, a summary to read.
 
 from pathlib import Path
 
-from cnn.common import files, params, runtime, task
+from cnn.common import files, params, runtime
+from cnn.common.task import read_task
 from cnn.model import backend, saving
 from cnn.model.build import build
 
@@ -18,12 +19,12 @@ SUMMARY = Path("reports/model.txt")
 
 
 def main() -> None:
-    p, pictures = params.read(), task.read()
+    p, task = params.read(), read_task()
     with files.atomic_path(INITIAL) as folder:
         folder.mkdir()
         for repeat in range(p.repeats):
             backend.seed_everything(p.seed + repeat)
-            model = build(p, pictures)
+            model = build(p, task)
             saving.save_weights(model, folder / f"repeat-{repeat}.weights.h5")
     files.write_text(ARCHITECTURE, saving.architecture(model))
     files.write_text(SUMMARY, saving.summary(model))

@@ -1,10 +1,10 @@
-"""Measure what the model said of the test pictures, draw the figures and write the report.
+"""Measure the predictions for the test pictures, draw the figures and write the report.
 
     dvc repro evaluate          or          python -m stages.evaluate
 
 Writes reports/metrics.json, reports/predictions.csv, reports/figures/ and reports/report.html, all about the
 test pictures; and reports/validation.csv, the predictions for the validation pictures, by which settings are
-compared (ladder.py). It needs no TensorFlow: the stage `predict` has asked the model.
+compared (ladder.py). It needs no TensorFlow: the stage `predict` has run the model.
 """
 
 import json
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cnn.common import dataset, files, history, params, predictions, runtime, task
-from cnn.common.task import Classification
+from cnn.common import dataset, files, history, params, predictions, runtime
+from cnn.common.task import DATA, Classification, from_data
 from cnn.evaluation import classification, figures, regression, report
 from cnn.evaluation.evaluation import EvaluationInput, SplitPredictions
-from cnn.evaluation.tables import kept, write_table
+from cnn.evaluation.tables import best_epochs, write_table
 
 METRICS = Path("reports/metrics.json")
 PREDICTIONS = Path("reports/predictions.csv")
@@ -26,23 +26,24 @@ FIGURES = Path("reports/figures")
 
 def main() -> None:
     p = params.read()
-    data = json.loads(task.DATA.read_text(encoding="utf-8"))
-    asked = task.from_data(data)
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    task = from_data(data)
     pictures, predicted = dataset.read_pictures(), predictions.read()
     images = {split: dataset.read(split).images for split in pictures}
 
-    def answered(split: str) -> SplitPredictions:
+    def split_predictions(split: str) -> SplitPredictions:
         names, arrays = [row["file"] for row in pictures[split]], dataset.read(split)
         return SplitPredictions(names, arrays.images, arrays.labels, getattr(predicted, split))
 
-    repeats = kept(pd.read_csv(history.REPEATS))
-    given = EvaluationInput(p, asked, answered("validation"), answered("test"), float(predicted.loss), repeats)
-    result = (classification if isinstance(asked, Classification) else regression).evaluate(given)
+    repeats = best_epochs(pd.read_csv(history.REPEATS))
+    validation, test = split_predictions("validation"), split_predictions("test")
+    evaluate = classification.evaluate if isinstance(task, Classification) else regression.evaluate
+    result = evaluate(EvaluationInput(p, task, validation, test, float(predicted.loss), repeats))
 
     with files.atomic_path(FIGURES) as folder:
         folder.mkdir()
         epochs = pd.read_csv(history.HISTORY)
-        for name in ("loss", asked.score):
+        for name in ("loss", task.score):
             figures.curves(folder / f"{name}.svg", epochs, name, p.repeats)
         for name, draw in result.figures.items():
             draw(folder / f"{name}.svg")
@@ -56,13 +57,13 @@ def main() -> None:
         result.metrics,
         figures=FIGURES,
         heatmaps=[
-            (report.heatmap_source(given.test.images[row], heatmap), result.describe(row))
+            (report.heatmap_source(test.images[row], heatmap), result.example(row))
             for row, heatmap in zip(predicted.heatmap_rows.tolist(), predicted.heatmaps, strict=True)
         ],
-        alike=report.look_alikes(pictures, images),
-        score=asked.score,
+        look_alikes=report.look_alikes(pictures, images),
+        score=task.score,
         test_pictures=len(result.predictions),
-        **result.shown,
+        **result.context,
     )
     print(*result.messages, f"see {report.FILE}", sep="\n")
 

@@ -1,42 +1,45 @@
-"""Ask the trained model about the validation and test pictures.
+"""Run the trained model on the validation and test pictures.
 
     dvc repro predict          or          python -m stages.predict
 
-Writes data/predictions/ (cnn/common/predictions.py says what): the answers, the loss on the test pictures, and heat
-maps of what some answers depend on. The stage `evaluate` measures and draws, without TensorFlow.
+Writes data/predictions/ (described in cnn/common/predictions.py): the predictions, the loss on the test pictures, and
+heat maps of what some predictions depend on. The stage `evaluate` measures and draws, without TensorFlow.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from cnn.common import dataset, parallel, params, predictions, runtime, task
+from cnn.common import dataset, parallel, params, predictions, runtime
+from cnn.common.task import read_task
 from cnn.model import examples, outputs, saving
 
 MODEL = Path("models/model.keras")
 
 
 def main() -> None:
-    p, pictures = params.read(), task.read()
+    p, task = params.read(), read_task()
     model, threads = saving.load(MODEL), parallel.count(p.workers)
     validation, test = dataset.read("validation"), dataset.read("test")
 
     def predict(images: np.ndarray) -> np.ndarray:
-        return outputs.predict(model, pictures, images, threads)
+        return outputs.predict(model, task, images, threads)
 
-    of_validation, of_test = predict(validation.images), predict(test.images)
+    predicted_validation, predicted_test = predict(validation.images), predict(test.images)
     files = [row["file"] for row in dataset.read_pictures()["test"]]
-    requests = examples.heatmap_requests(pictures, files, test.labels, of_test, (validation.labels, of_validation))
+    requests = examples.heatmap_requests(
+        task, files, test.labels, predicted_test, (validation.labels, predicted_validation)
+    )
     predictions.write(
         predictions.Predictions(
-            validation=of_validation,
-            test=of_test,
-            loss=np.array(outputs.loss(p.loss, pictures, of_test, test.labels)),
+            validation=predicted_validation,
+            test=predicted_test,
+            loss=np.array(outputs.loss(p.loss, task, predicted_test, test.labels)),
             heatmap_rows=np.array([request.row for request in requests]),
             heatmaps=np.array([request.heat(predict, test.images) for request in requests]),
         )
     )
-    print(f"{len(of_validation)} validation and {len(of_test)} test pictures, {len(requests)} heat maps")
+    print(f"{len(predicted_validation)} validation and {len(predicted_test)} test pictures, {len(requests)} heat maps")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     dvc repro preprocess          or          python -m stages.preprocess
 
 Reads every picture once, in parallel, and accounts for each: used or rejected with a reason.
-Writes data/processed/ (cnn/common/dataset.py says what), reports/data.json and reports/rejected.csv.
+Writes data/processed/ (described in cnn/common/dataset.py), reports/data.json and reports/rejected.csv.
 """
 
 from pathlib import Path
@@ -20,52 +20,52 @@ REJECTED = Path("reports/rejected.csv")
 
 def main() -> None:
     p = params.read()
-    found = source.find(p.images)
-    task = infer_task(found)
+    collection = source.find(p.images)
+    task = infer_task(collection)
     task.check_loss(p.loss)  # refused now, not after every picture has been read
-    print(f"{len(found.pictures)} {task.description} in {p.images}")
+    print(f"{len(collection.pictures)} {task.description} in {p.images}")
 
     with files.atomic_path(dataset.FOLDER) as folder:
         folder.mkdir()
         scratch = folder / "all.npy"
-        pixels = dataset.create(scratch, len(found.pictures), p.image_size)
-        used, rejected = read.read_all(found, p, scratch)
-        quality.too_many_rejected(rejected, len(found.pictures), p.max_rejected)
+        pixels = dataset.create(scratch, len(collection.pictures), p.image_size)
+        used, rejected = read.read_all(collection, p, scratch)
+        quality.check_rejected(rejected, len(collection.pictures), p.max_rejected)
 
-        pictures = [found.pictures[each["row"]] for each in used]
+        pictures = [collection.pictures[each["row"]] for each in used]
         strata = task.strata(pictures)
         hashes = np.frombuffer(b"".join(each["perceptual_hash"] for each in used), np.uint8).reshape(len(used), -1)
         copies, group = duplicates.groups(hashes, pixels, [each["row"] for each in used])
         keys = [each["key"] for each in used]
-        given = [picture.split for picture in pictures]
+        source_splits = [picture.split for picture in pictures]
         conflicting = task.conflicting_labels(pictures, copies, group)
-        sides = split.assign(keys, strata, group, given, conflicting, p.validation, p.test)
-        labels = task.labels(found.pictures)
-        facts = task.facts(pictures, sides)
+        splits = split.assign(keys, strata, group, source_splits, conflicting, p.validation, p.test)
+        labels = task.labels(collection.pictures)
+        facts = task.facts(pictures, splits)
 
         # In the order of the keys, so that renaming pictures changes nothing.
         order = sorted(range(len(used)), key=lambda i: (keys[i], pictures[i].file))
-        members = {side: [i for i in order if sides[i] == side] for side in split.SPLITS}
-        rows = {side: [used[i]["row"] for i in indices] for side, indices in members.items()}
+        members = {name: [i for i in order if splits[i] == name] for name in split.SPLITS}
+        rows = {name: [used[i]["row"] for i in indices] for name, indices in members.items()}
         dataset.write(folder, scratch, rows, labels)
         dataset.write_pictures(
             folder,
             (
-                (side, pictures[i].file, pictures[i].label, group[i])
-                for side, indices in members.items()
+                (name, pictures[i].file, pictures[i].label, group[i])
+                for name, indices in members.items()
                 for i in indices
             ),
         )
-        colours = {side: np.array([used[i]["colour"] for i in members[side]]) for side in ("train", "test")}
+        colours = {name: np.array([used[i]["colour"] for i in members[name]]) for name in ("train", "test")}
         del pixels
         scratch.unlink()
 
     data = {
-        "classes": list(task.classes),  # none where numbers are asked for
-        "found": len(found.pictures),
+        "classes": list(task.classes),  # none for regression
+        "found": len(collection.pictures),
         "used": len(used),
         "rejected": len(rejected),
-        "ignored": found.ignored,
+        "ignored": collection.ignored,
         **facts,
         **quality.facts(copies, group, conflicting, [each["facts"] for each in used]),
         **task.colour_only(colours["train"], labels[rows["train"]], colours["test"], labels[rows["test"]]),
@@ -73,7 +73,7 @@ def main() -> None:
     files.write_json(DATA, data)
     rows_rejected = ((each.file, each.label, each.reason, each.advice) for each in rejected)
     files.write_csv(REJECTED, ("file", "label", "reason", "what to do"), rows_rejected)
-    counts = ", ".join(f"{side} {len(rows[side])}" for side in split.SPLITS)
+    counts = ", ".join(f"{name} {len(rows[name])}" for name in split.SPLITS)
     print(f"{len(used)} used ({counts}), {len(rejected)} rejected (see {REJECTED})")
 
 

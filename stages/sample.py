@@ -42,10 +42,10 @@ def draw_all(folder: Path, per_class: int, processes: int | str) -> int:
 
 
 def main() -> None:
-    """Draw the whole sample; params.yaml is checked, and says how many workers draw."""
-    parameters = params.read()
+    """Draw the whole sample. params.yaml is checked whole, though only `workers` is used."""
+    p = params.read()
     with files.atomic_path(FOLDER) as folder:
-        drawn = draw_all(folder, PER_CLASS, parameters.workers)
+        drawn = draw_all(folder, PER_CLASS, p.workers)
     print(f"sample: {drawn} pictures, {PER_CLASS} each of {', '.join(PATTERNS)}, in {FOLDER}")
 
 

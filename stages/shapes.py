@@ -9,7 +9,7 @@ data/scratches/: tiles in the folders ok and scratched, a third of which have a 
 from pathlib import Path
 
 from cnn.common import files, runtime
-from cnn.synthetic.shapes import counted, tile
+from cnn.synthetic.shapes import shapes_picture, tile_picture
 
 COUNTS, SCRATCHES = Path("data/counts"), Path("data/scratches")
 PICTURES = 600  # of each set
@@ -21,7 +21,7 @@ def main() -> None:
         (folder / "pictures").mkdir(parents=True)
         rows = []
         for number in range(PICTURES):
-            image, count = counted(number)
+            image, count = shapes_picture(number)
             image.save(folder / "pictures" / f"{number:03d}.jpg", quality=QUALITY)
             rows.append((f"pictures/{number:03d}.jpg", count))
         files.write_csv(folder / "counts.csv", ("path", "target"), rows)
@@ -29,7 +29,7 @@ def main() -> None:
         for name in ("ok", "scratched"):
             (folder / name).mkdir(parents=True)
         for number in range(PICTURES):
-            image, name = tile(number)
+            image, name = tile_picture(number)
             image.save(folder / name / f"{number:03d}.jpg", quality=QUALITY)
     print(f"shapes: {PICTURES} pictures in {COUNTS} and as many in {SCRATCHES}")
 

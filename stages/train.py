@@ -1,12 +1,12 @@
-"""Train the network `repeats` times, side by side, and keep the best.
+"""Train the network `repeats` times in parallel and keep the best.
 
     dvc repro train          or          python -m stages.train
 
 Each repeat starts from its own weights and has its own order of pictures, both from seed + repeat;
 the pictures and their split are the same for all. Writes reports/repeats.csv (every repeat and
 epoch), reports/history.csv and reports/score.csv (means over repeats) and models/model.keras: the
-repeat with the lowest validation loss after the epoch that it keeps (the last, or with `patience` its
-best). The test split is not read. A training that was interrupted goes on after the last finished
+repeat with the lowest validation loss after its best epoch (the last one, or with `patience` the one with the
+lowest validation loss). The test split is not read. A training that was interrupted resumes after the last finished
 epoch of each repeat, with the same result.
 """
 
@@ -14,31 +14,30 @@ from pathlib import Path
 
 import cnn
 from cnn import accelerator
-from cnn.common import dataset, history, parallel, params, runtime, task
+from cnn.common import dataset, history, parallel, params, runtime
 from cnn.common.params import Params
+from cnn.common.task import DATA, read_task
 from cnn.model import saving
 from cnn.training import checkpoint, repeats
 from cnn.training.repeats import ARCHITECTURE
 
 MODEL = Path("models/model.keras")
-# What decides the result, besides files: dvc.yaml names the same parameters (a test compares them).
-PARAMS = (
-    *("batch_size", "epochs", "flip", "learning_rate", "loss", "optimizer", "patience", "repeats", "seed", "shift"),
-)
+# What decides the result, besides files. dvc.yaml names the same parameters and rooms (a test compares them).
+PARAMS = ("batch_size", "epochs", "flip", "learning_rate", "loss", "optimizer", "patience", "repeats", "seed", "shift")
 ROOMS = ("common", "model", "training", "accelerator")
-THREADS = 2  # of a process: more would wait for Python's lock, which a step holds for a part of its time
+THREADS = 2  # of a process: more would wait for Python's global lock, which each step holds part of the time
 
 
 def main() -> None:
-    p, pictures = params.read(), task.read()
+    p, task = params.read(), read_task()
     n_train, n_validation = (len(dataset.read(split).labels) for split in ("train", "validation"))
     print(f"{p.repeats} repeats of {p.epochs} epochs on {n_train} pictures, validated on {n_validation}")
     folder = open_run(p)
-    left = repeats.unfinished(p, folder)
+    unfinished = repeats.unfinished(p, folder)
     threads = min(parallel.count(p.workers), p.repeats)
     processes = -(-threads // THREADS)
     shares = [len(range(first, threads, processes)) for first in range(processes)]
-    parts = [(p, pictures, left[first::processes], folder, share) for first, share in enumerate(shares)]
+    parts = [(p, task, unfinished[first::processes], folder, share) for first, share in enumerate(shares)]
     list(parallel.parallel_map(repeats.train_repeats, parts, processes))
 
     rows = [row for repeat in range(p.repeats) for row in checkpoint.latest(folder, repeat)[1]]
@@ -52,16 +51,16 @@ def main() -> None:
 
 
 def open_run(p: Params) -> Path:
-    """The folder for checkpoints that depends on all that decides this training's result.
+    """The folder of checkpoints for everything that decides this training's result.
 
-    It holds the pictures as trainings read them as well, laid out once for every repeat and epoch.
+    It also holds the pictures in the accelerator's layout, written once for all repeats and epochs.
     """
     values = {name: getattr(p, name) for name in PARAMS}
     package = Path(cnn.__file__).parent
     code = [Path(__file__), *(path for room in ROOMS for path in sorted((package / room).glob("*.py")))]
     weights = [repeats.initial_weights(repeat) for repeat in range(p.repeats)]
     arrays = [*dataset.array_files("train"), *dataset.array_files("validation")]
-    folder = checkpoint.open_folder(values, [task.DATA, *arrays, ARCHITECTURE, *weights, *code])
+    folder = checkpoint.open_folder(values, [DATA, *arrays, ARCHITECTURE, *weights, *code])
     model = saving.read_architecture(ARCHITECTURE)
     for split in ("train", "validation"):
         accelerator.write_pictures(split, folder, model)

@@ -170,5 +170,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=20_000)
     parser.add_argument("seed", type=int, nargs="?", default=random.randrange(2**32))
-    asked = parser.parse_args()
-    sys.exit(main(asked.count, asked.seed))
+    options = parser.parse_args()
+    sys.exit(main(options.count, options.seed))

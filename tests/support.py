@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from conftest import DEFAULTS, ROOT
 
-from cnn.common import dataset
+from cnn.common import dataset, files, params
+from cnn.common.task import Task
+from cnn.export import onnx
+from cnn.model.backend import keras
+from cnn.model.build import build as build_network
 from stages import build, evaluate, predict, preprocess, train
 
 CLASSES = ["across", "along", "falling"]
@@ -75,6 +79,19 @@ def run_stage(stage: str, *before: str) -> subprocess.CompletedProcess:
         timeout=120,
         check=False,
     )
+
+
+def untrained(task: Task, **changes: object) -> keras.Model:
+    """A network with random weights. changes: of params.yaml."""
+    keras.utils.set_random_seed(0)
+    return build_network(params.check(DEFAULTS | {"image_size": 32} | changes), task)
+
+
+def write_onnx(path: Path, task: Task, **metadata: object) -> None:
+    """Write an untrained network, which predicts differently for different pictures all the same."""
+    classes = list(getattr(task, "classes", ()))
+    network = untrained(task, activation="tanh")
+    files.write_bytes(path, onnx.build(network, {"classes": classes, "keras_md5": "none"} | metadata))
 
 
 def data() -> dict:

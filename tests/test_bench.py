@@ -12,24 +12,26 @@ import pytest
 from conftest import ROOT, stripes, write_pictures
 
 from cnn.common import params
+from cnn.common.task import Classification
 from cnn.export import onnx
-from cnn.model import build
+from cnn.model import build, outputs, saving
 
 sys.path.insert(0, str(ROOT / "bench"))
 compare = importlib.import_module("compare")
+FOUR = Classification(("1", "2", "3", "4"))
 
 
 @pytest.fixture
 def sides(work):
     """A folder for the training sides: ten pictures and the network's first weights."""
     build.keras.utils.set_random_seed(0)
-    model = build.build(params.read(ROOT / "params.yaml"), 4)
+    model = build.build(params.read(ROOT / "params.yaml"), FOUR)
     labels = np.arange(10) % 4  # one batch, whose loss does not depend on the order
     np.save(work / "images.npy", np.array([np.asarray(stripes(k, n, (96, 96))) for n, k in enumerate(labels)]))
     np.save(work / "labels.npy", labels.astype(np.int32))
     np.savez(work / "first.npz", *model.get_weights())
-    build.save_weights(model, work / "first.weights.h5")
-    (work / "architecture.json").write_text(build.architecture(model))
+    saving.save_weights(model, work / "first.weights.h5")
+    (work / "architecture.json").write_text(saving.architecture(model))
     return work
 
 
@@ -92,10 +94,10 @@ def test_other_programs_run_in_their_own_environment():
 
 def test_the_exported_network_answers_in_the_comparison(work):
     build.keras.utils.set_random_seed(0)
-    model = build.build(params.read(ROOT / "params.yaml"), 4)
+    model = build.build(params.read(ROOT / "params.yaml"), FOUR)
     images = np.array([np.asarray(stripes(n % 4, n, (96, 96))) for n in range(6)])
     np.save(work / "images.npy", images)
     (work / "model.onnx").write_bytes(onnx.build(model, {}))
-    named = build.answers(model, images).argmax(axis=1).tolist()
+    named = outputs.predict(model, FOUR, images).argmax(axis=1).tolist()
     result = measured("onnx", work)
     assert result["named"] == named and result["pictures_per_second"] > 0

@@ -16,15 +16,13 @@ ResNet in MLPerf (Ying et al., Image Classification at Supercomputer Scale, 2018
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cnn.accelerator import convolution
-from cnn.accelerator.computation import Computations
-from cnn.accelerator.machine_code import Call, address, aligned
-from cnn.accelerator.threads import Share, Threads
+from cnn.accelerator.machine_code import Call, address, aligned, run
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
 
@@ -60,8 +58,8 @@ def split(model: keras.Model) -> tuple[list[Block], list[keras.layers.Layer]]:
     return blocks, layers
 
 
-def rest(layers: list[keras.layers.Layer], x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-    """What the layers after the blocks make of (n, side, side, F). seed: int32 (2,), for dropout, in training."""
+def apply_head(layers: list[keras.layers.Layer], x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    """The outputs of the layers after the blocks for x (n, side, side, F). seed: int32 (2,) for dropout in training."""
     for number, layer in enumerate(layers):
         if isinstance(layer, keras.layers.Dropout):
             x = x if seed is None else drop(x, layer.rate, seed + number)
@@ -91,7 +89,6 @@ class Folded:
         variables: list[np.ndarray],
         gradients: np.ndarray,
         before: "Folded | None",
-        computations: Computations,
     ):
         self.block, self.shape, self.variables, self.gradients = block, shape, variables, gradients
         self.code = convolution.of_shape(shape)
@@ -108,25 +105,20 @@ class Folded:
         self.seen = _seen(shape)
         if self.followed:
             given, of_result, weights = (count, shape.given), (count, shape.windows), (count,)
-            normalization = block.normalization
-            of_block = [variable.value for variable in normalization.weights] if normalization else []
-            compiled, name = functools.partial(computations.compiled, of_block), block.activation.name
-            self._in_training = compiled(f"{name} in training", self._follow, given, weights)
-            self._in_use = compiled(f"{name} in use", functools.partial(self._follow, weights=None), given)
-            self._back = compiled(f"{name} back", self._follow_back, given, weights, of_result)
+            self._in_training = compiled(self._follow, given, weights)
+            self._in_use = compiled(functools.partial(self._follow, weights=None), given)
+            self._back = compiled(self._follow_back, given, weights, of_result)
 
-    def forward(self, some: slice, scratch: int) -> Call:
-        """What computes `given` from `taken`, for some of the pictures."""
-        arrays = (self.taken[some], *self.variables[:2], self.given[some], self.choice[some])
-        return self.code.forward(some.stop - some.start, *map(address, arrays), scratch)
+    def forward(self, n: int, scratch: np.ndarray) -> Call:
+        """What computes `given` from `taken`, for the first n pictures."""
+        return self.code.forward(n, *map(address, (self.taken, *self.variables[:2], self.given, self.choice, scratch)))
 
-    def backward(self, some: slice, scratch: int) -> Call:
-        """What computes `gradients` and `of_taken` from `of_given`, for some of the pictures."""
-        arrays = (self.given[some], self.choice[some], self.of_given[some], self.gradients[some])
+    def backward(self, n: int, scratch: np.ndarray) -> Call:
+        """What computes `gradients` and `of_taken` from `of_given`, for the first n pictures."""
+        arrays = (self.taken, self.variables[2], self.given, self.choice, self.of_given, self.gradients)
         return self.code.backward(
-            *(some.stop - some.start, self.gradients.strides[0] // self.gradients.itemsize),
-            *map(address, (self.taken[some], self.variables[2], *arrays)),
-            *(0 if self.of_taken is None else address(self.of_taken[some]), scratch),
+            *(n, self.gradients.strides[0] // self.gradients.itemsize, *map(address, arrays)),
+            *(0 if self.of_taken is None else address(self.of_taken), address(scratch)),
         )
 
     def follow(self, weights: np.ndarray | None) -> None:
@@ -216,23 +208,30 @@ def first_largest(groups: tf.Tensor) -> tf.Tensor:
     return largest, gradient
 
 
-@dataclass(frozen=True)
-class Shares:
-    """Each thread's calls for a number of pictures."""
+def compiled(function: Callable, *signature: Sequence[int] | tf.TensorSpec | list) -> Callable:
+    """`function` as an XLA computation. signature: each argument's shape, where it is of float32."""
+    specs = [each if isinstance(each, (list, tf.TensorSpec)) else tf.TensorSpec(each) for each in signature]
+    # Nothing here is Python for AutoGraph to rewrite. A concrete function is called in a third of the time.
+    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
 
-    ahead: list[list[Share]]  # of each chain
-    unfold: list[Share]
-    refold: list[Share]
-    back: list[list[Share]]  # of each chain
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of machine code for a number of pictures, the blocks' in the order in which they are made."""
+
+    forward: list[Call]
+    unfold: Call
+    refold: Call
+    backward: list[Call]
 
 
 class Blocks:
-    """The blocks of `model` for batches of up to `count` pictures. How many threads share them changes no bit.
+    """The blocks of `model` for batches of up to `count` pictures.
 
     pictures: uint8 (count, ...), to be filled with what layout.fold gives.
     """
 
-    def __init__(self, model: keras.Model, count: int, threads: int, computations: Computations):
+    def __init__(self, model: keras.Model, count: int):
         blocks, self.layers = split(model)
         name = blocks[0].activation.activation.__name__
         shapes = convolution.shapes(model.input_shape[1], len(blocks), blocks[0].convolution.filters, name)
@@ -250,20 +249,13 @@ class Blocks:
             variables = np.split(self._variables[start:end], [shape.kernel, shape.variables])
             columns = self._gradients[:, column : column + shape.variables]
             before = self._folded[-1] if self._folded else None
-            self._folded.append(Folded(block, shape, variables, columns, before, computations))
+            self._folded.append(Folded(block, shape, variables, columns, before))
             column, start = column + shape.variables, end
-        # Blocks that nothing parts are computed one after the other for the same pictures.
-        self._chains: list[list[Folded]] = [[]]
-        for each in self._folded:
-            self._chains[-1].append(each)
-            if each.followed:
-                self._chains.append([])
-        self._chains = [chain for chain in self._chains if chain]
         self.pictures = self._folded[0].taken
-        self.threads = Threads(threads, max(shape.scratch for shape in shapes))
+        self._scratch = aligned((max(shape.scratch for shape in shapes),))
         last = shapes[-1]
         self._result, self._upstream = (aligned((count, last.side, last.side, last.filters)) for _ in range(2))
-        self._known: dict[int, Shares] = {}
+        self._known: dict[int, Calls] = {}
 
     @property
     def signature(self) -> tuple:
@@ -289,42 +281,34 @@ class Blocks:
 
         weights: as `normalize` takes them, in training.
         """
-        shares = self._shares(n)
-        for chain, ahead in zip(self._chains, shares.ahead, strict=True):
-            self.threads.run(ahead)
-            if chain[-1].followed:
-                chain[-1].follow(weights)
-        self.threads.run(shares.unfold)
+        calls = self._calls(n)
+        for block, call in zip(self._folded, calls.forward, strict=True):
+            run(call)
+            if block.followed:
+                block.follow(weights)
+        run(calls.unfold)
         return self._result
 
     def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """After `forward`, from the gradient of what it gave, what `gradients` takes."""
-        shares, others = self._shares(n), []
+        calls, others = self._calls(n), []
         self._upstream[:] = _numbers(upstream)
-        self.threads.run(shares.refold)
-        for chain, back in zip(reversed(self._chains), reversed(shares.back), strict=True):
-            if chain[-1].followed:
-                others = chain[-1].follow_back(n, weights) + others
-            self.threads.run(back)
+        run(calls.refold)
+        for block, call in zip(reversed(self._folded), calls.backward, strict=True):
+            if block.followed:
+                others = block.follow_back(n, weights) + others
+            run(call)
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
 
-    def _shares(self, n: int) -> Shares:
-        """What the threads call for n pictures."""
+    def _calls(self, n: int) -> Calls:
         if n not in self._known:
-            share, last = functools.partial(self.threads.share, n), self._folded[-1]
-
-            def turned(turn: Callable[..., Call], *arrays: np.ndarray) -> list[Share]:
-                return share(lambda some, _: [turn(some.stop - some.start, *(address(each[some]) for each in arrays))])
-
-            self._known[n] = Shares(
-                [share(lambda *mine, chain=chain: [each.forward(*mine) for each in chain]) for chain in self._chains],
-                turned(last.code.unfold, last.result, self._result),
-                turned(last.code.refold, last.of_result, self._upstream),
-                [
-                    share(lambda *mine, chain=chain: [each.backward(*mine) for each in reversed(chain)])
-                    for chain in self._chains
-                ],
+            last = self._folded[-1]
+            self._known[n] = Calls(
+                [block.forward(n, self._scratch) for block in self._folded],
+                last.code.unfold(n, address(last.result), address(self._result)),
+                last.code.refold(n, address(last.of_result), address(self._upstream)),
+                [block.backward(n, self._scratch) for block in reversed(self._folded)],
             )
         return self._known[n]
 

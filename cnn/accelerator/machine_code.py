@@ -2,7 +2,6 @@
 
 import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +50,6 @@ class MachineCode:
         self._engine.finalize_object()
         self._entries = {name: self._engine.get_function_address(_entry_of(name)) for name in self._arguments}
 
-    def function(self, name: str, *kinds: type) -> Callable[..., None]:
-        """To be called from Python, whose lock it lets go; kinds: the ctypes of its arguments."""
-        function = ctypes.CFUNCTYPE(None, *kinds)(self._engine.get_function_address(name))
-        function.code = self  # which has to live as long
-        return function
-
     def call(self, name: str, *arguments: int) -> Call:
         """The call of a function of the ir.Module, which takes integers and addresses."""
         if len(arguments) != self._arguments[name]:
@@ -65,10 +58,9 @@ class MachineCode:
         return Call(self._entries[name], numbers, address(numbers), self)
 
 
-def run(*calls: Call) -> None:
-    """Make calls, one after the other."""
-    for call in calls:
-        _CALLED(call.entry)(call.at)
+def run(call: Call) -> None:
+    """Make the call, without Python's lock."""
+    _CALLED(call.entry)(call.at)
 
 
 _CALLED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

@@ -5,8 +5,6 @@ machine code of their own (cnn.accelerator.fold), and what comes after them, los
 The last, smaller batch is filled up with pictures of weight 0, so that it needs no second compilation.
 """
 
-import functools
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -14,18 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from cnn.accelerator import fold, layout
-from cnn.accelerator.computation import Computations
-from cnn.common import parallel
 from cnn.common.params import Params
 from cnn.common.task import Regression, Task
 from cnn.model import labels, optimizers, saving
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
-
-PICTURES_A_THREAD = 2  # at least: of four, two threads have a sixth more done than one, of two hardly anything
-# No public name leads to XLA's barrier: what it holds is computed before what comes after it. cnn.common.environment
-# lets it stay until XLA has laid out its memory.
-optimization_barrier = importlib.import_module("tensorflow.compiler.tf2xla.python.xla").optimization_barrier
 
 
 class Pictures(Protocol):
@@ -37,22 +28,17 @@ class Pictures(Protocol):
 class Trainer:
     """A network, its optimizer and its compiled steps.
 
-    known: the labels (n,), numbers of classes, or the targets (n,). Cores that trainings side by side leave over
-    share a batch; bits do not depend on it.
+    known: the labels (n,), class indices, or the targets (n,). A training is one thread.
     """
 
-    def __init__(self, params: Params, task: Task, architecture: Path, computations: Computations | None = None):
-        """computations: those of other trainers with the same parameters and architecture, not to compile again."""
-        computations = computations or Computations()
+    def __init__(self, params: Params, task: Task, architecture: Path):
         self.batch_size = params.batch_size
         self.model = saving.read_architecture(architecture)
-        cores = parallel.count(params.workers) // params.repeats
-        self.threads = max(1, min(cores, self.batch_size // PICTURES_A_THREAD))
-        self._blocks = fold.Blocks(self.model, self.batch_size, self.threads, computations)
-        # Two of a kind, for the blocks and for the rest, because these are computed apart.
+        self._blocks = fold.Blocks(self.model, self.batch_size)
+        # Two of a kind, for the blocks and for the head, because these are computed apart.
         self._optimizers = [optimizers.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
-        self._rest = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
-        for optimizer, variables in zip(self._optimizers, (self._blocks.trainable_variables, self._rest), strict=True):
+        self._head = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
+        for optimizer, variables in zip(self._optimizers, (self._blocks.trainable_variables, self._head), strict=True):
             optimizer.build(variables)
         self._unit = task.deviation if isinstance(task, Regression) else None
         self._losses = keras.losses.get(task.loss(params.loss))
@@ -60,48 +46,48 @@ class Trainer:
         self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
         of_optimizers = [variable for each in self._optimizers for variable in each.variables]
         self._variables = self.model.weights + of_optimizers
+        self._initial = self.state()
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
-        variables = [*(variable.value for variable in self._variables), self._totals]
-        compiled = functools.partial(computations.compiled, variables)
-        self._train_rest = compiled("train", self._train_rest_, x, targets, weights, tf.TensorSpec(2, tf.int32))
-        self._evaluate_rest = compiled("evaluate", self._evaluate_rest_, x, targets, weights)
-        self._apply = compiled("apply", self._apply_, *self._blocks.signature)
+        self._train_head = fold.compiled(self._train_head_, x, targets, weights, tf.TensorSpec(2, tf.int32))
+        self._evaluate_head = fold.compiled(self._evaluate_head_, x, targets, weights)
+        self._apply = fold.compiled(self._apply_, *self._blocks.signature)
 
     def start(self, weights: Path) -> None:
-        """Take the weights of a .weights.h5 file."""
+        """Load the weights of a .weights.h5 file."""
+        self.resume(self._initial)  # another repeat may have been trained before
         self.model.load_weights(weights)
         self._blocks.use(self._blocks.packed())
 
     def state(self) -> list[np.ndarray]:
-        """All that a later epoch depends on: the network's weights, then the optimizer's variables."""
+        """Everything that a later epoch depends on: the network's weights, then the optimizer's variables."""
         return [variable.numpy() for variable in self._variables]
 
     def resume(self, state: list[np.ndarray]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the result of `state`."""
         for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
         self._blocks.use(self._blocks.packed())
 
     def epoch(self, pictures: Pictures, known: np.ndarray, order: np.ndarray, seed: int = 0) -> tuple[float, float]:
-        """Train on all pictures once in the given order; mean loss and score as they were on the way.
+        """Train on all pictures once, in `order`; returns the mean loss and score over the steps.
 
-        seed: what dropout leaves out in this epoch.
+        seed: of this epoch's dropout.
         """
 
         def step(n: int, targets: np.ndarray, weights: np.ndarray, start: int) -> None:
             x = self._blocks.forward(n, weights)
-            given = (x, targets, weights, np.array([seed, start], np.int32))
-            upstream = self._train_rest(*map(tf.constant, given))
+            inputs = (x, targets, weights, np.array([seed, start], np.int32))
+            upstream = self._train_head(*map(tf.constant, inputs))
             self._blocks.use(self._apply(*self._blocks.backward(n, weights, upstream)))
 
         return self._run(step, pictures, known, order)
 
     def evaluate(self, pictures: Pictures, known: np.ndarray) -> tuple[float, float]:
-        """Mean loss and score: accuracy, or where numbers are asked for R2, 1 - mean squared error / variance."""
+        """Mean loss and score: accuracy, or for regression R2, 1 - mean squared error / variance."""
 
         def step(n: int, targets: np.ndarray, weights: np.ndarray, _: int) -> None:
-            self._evaluate_rest(*map(tf.constant, (self._blocks.forward(n), targets, weights)))
+            self._evaluate_head(*map(tf.constant, (self._blocks.forward(n), targets, weights)))
 
         return self._run(step, pictures, known, np.arange(len(known)))
 
@@ -111,38 +97,36 @@ class Trainer:
         size = self.batch_size
         targets = labels.targets(known, self.model.output_shape[-1])
         self._totals.assign(tf.zeros(2))
-        with self._blocks.threads:
-            for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                n = len(rows)
-                images = pictures[rows]
-                if images.ndim == 4:
-                    images = layout.fold(images, *layout.of_model(self.model))
-                self._blocks.pictures[:n] = images.reshape(n, -1)
-                weights = (np.arange(size) < n).astype(np.float32)
-                step(n, targets[np.resize(rows, size)], weights, start)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            n = len(rows)
+            images = pictures[rows]
+            if images.ndim == 4:
+                images = layout.fold(images, *layout.of_model(self.model))
+            self._blocks.pictures[:n] = images.reshape(n, -1)
+            weights = (np.arange(size) < n).astype(np.float32)
+            step(n, targets[np.resize(rows, size)], weights, start)
         loss, accuracy = (float(mean) for mean in self._totals.numpy() / len(order))
         if self._unit is not None:
             return loss, 1 - loss * self._unit**2 / float(np.var(known, dtype=np.float64))
         return loss, accuracy
 
-    def _train_rest_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _train_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Everything after the blocks, forward, back and updated; returns the gradient of what the blocks gave."""
         with tf.GradientTape() as tape:
             tape.watch(x)
-            outputs = fold.rest(self._blocks.layers, x, seed)
+            outputs = fold.apply_head(self._blocks.layers, x, seed)
             loss = tf.reduce_sum(self._add_up(outputs, targets, weights)) / tf.reduce_sum(weights)
-        # Once the gradient of x is known, nothing reads the weights, and they are updated where they lie.
-        upstream, *gradients = optimization_barrier(*tape.gradient(loss, [x, *self._rest]))
-        self._optimizers[1].apply(gradients, self._rest)
+        upstream, *gradients = tape.gradient(loss, [x, *self._head])
+        self._optimizers[1].apply(gradients, self._head)
         return upstream
 
     def _apply_(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
         self._optimizers[0].apply(self._blocks.gradients(of_pictures, others), self._blocks.trainable_variables)
         return self._blocks.packed()
 
-    def _evaluate_rest_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
-        self._add_up(fold.rest(self._blocks.layers, x), targets, weights)
+    def _evaluate_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+        self._add_up(fold.apply_head(self._blocks.layers, x), targets, weights)
 
     def _add_up(self, outputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """The weighted loss of each picture; added to the totals, as are the correct answers."""

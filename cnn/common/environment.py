@@ -15,10 +15,8 @@ THREADS = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
-# A barrier holds until XLA has laid out its memory (cnn.accelerator.trainer).
-XLA = "--xla_disable_hlo_passes=cse_barrier_expander"
 AVX2 = {
-    "XLA_FLAGS": f"{XLA} --xla_cpu_max_isa=AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # numpy's AVX-512 routines (sin, exp, log) round differently from its AVX2 ones.
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
@@ -33,7 +31,7 @@ QUIET = {
 # The same bits must not depend on a card that one machine has and another has not.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
-VARIABLES = THREADS | QUIET | NO_GPU | {"XLA_FLAGS": XLA}
+VARIABLES = THREADS | QUIET | NO_GPU
 if platform.machine().lower() in ("x86_64", "amd64"):
     VARIABLES |= AVX2
 

@@ -1,9 +1,9 @@
-"""The history of training: one row per repeat and epoch, and the means over repeats that are drawn.
+"""The history of training: one row per repeat and epoch, and the means over repeats that the figures show.
 
-With early stopping (`patience`) a repeat keeps the weights of its epoch with the lowest validation loss,
-otherwise those of its last epoch: the epoch that counts for it.
+The best epoch of a repeat is the one whose weights it keeps: with early stopping (`patience`) the epoch with the
+lowest validation loss, otherwise the last one.
 
-Besides the loss there is a score, of which more is better: accuracy, or R2 where numbers are asked for.
+Besides the loss there is a score, of which more is better: accuracy, or R2 for regression.
 """
 
 import statistics
@@ -21,20 +21,20 @@ Row = dict[str, float]
 
 
 def score(columns: Iterable[str]) -> str:
-    """The name of the score that a table, or a row, has columns of."""
+    """The name of the score in the columns of a table, or in a row."""
     return next(name for name in SCORES if f"val_{name}" in columns)
 
 
 def names(score_: str) -> list[str]:
-    """The columns with what is measured after each epoch."""
+    """The columns with the measures of each epoch."""
     return ["loss", score_, "val_loss", f"val_{score_}"]
 
 
 def write(rows: list[Row], patience: int) -> None:
     """Write the tables from rows of: repeat, seed, epoch (from 1), and `names`."""
     score_ = score(rows[0])
-    keeps = {repeat: best_epoch(of_one, patience) for repeat, of_one in by_repeats(rows).items()}
-    repeats = [row | {"kept": int(keeps[row["repeat"]] == row["epoch"])} for row in rows]
+    best = {repeat: best_epoch(of_one, patience) for repeat, of_one in by_repeats(rows).items()}
+    repeats = [row | {"kept": int(best[row["repeat"]] == row["epoch"])} for row in rows]
     _write(REPEATS, ["repeat", "seed", "epoch", *names(score_), "kept"], repeats)
     history = means(rows)
     _write(HISTORY, list(history[0]), history)
@@ -54,7 +54,7 @@ def means(rows: list[Row]) -> list[Row]:
 
 
 def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
-    """A table without pandas, whose import takes as long as an epoch."""
+    """Write a table without pandas, whose import takes as long as an epoch."""
     cells = [
         [FORMAT % row[name] if isinstance(row[name], float) else str(row[name]) for name in columns] for row in rows
     ]
@@ -70,21 +70,21 @@ def by_repeats(rows: list[Row]) -> dict[int, list[Row]]:
 
 
 def best_epoch(rows: list[Row], patience: int) -> int:
-    """The epoch (from 1) whose weights one repeat keeps, of those it has finished."""
+    """The best of the finished epochs (from 1) of one repeat."""
     if not patience:
         return len(rows)
     return min(range(1, len(rows) + 1), key=lambda epoch: (rows[epoch - 1]["val_loss"], epoch))
 
 
 def is_over(rows: list[Row], epochs: int, patience: int) -> bool:
-    """Whether a repeat with these finished epochs is trained to its end."""
+    """Whether a repeat with these finished epochs is fully trained."""
     if not rows or not patience:
         return len(rows) >= epochs
     return len(rows) >= epochs or len(rows) - best_epoch(rows, patience) >= patience
 
 
 def best_repeat(rows: list[Row], patience: int) -> int:
-    """The repeat whose kept epoch has the lowest validation loss; the first of equal ones."""
+    """The repeat whose best epoch has the lowest validation loss; the first of equal ones."""
     losses = {
         repeat: of_one[best_epoch(of_one, patience) - 1]["val_loss"] for repeat, of_one in by_repeats(rows).items()
     }

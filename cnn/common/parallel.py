@@ -1,9 +1,8 @@
-"""The one place where work is spread over processes, and where a stage's is spread over threads.
+"""The one place that distributes work to processes, and that distributes trainings to threads.
 
-Callers of `parallel_map` give a function and its arguments and get the results in order, whatever the number
-of processes; it is joblib's work, and a backend other than the default (a Dask cluster, say) is put beneath it with
-`joblib.parallel_config(backend=...)`, and no caller changes. `round_robin` has threads, for work that is machine code
-for the most part and wants to share what it has compiled; joblib has nothing that takes turns at generators.
+`parallel_map` takes a function and its arguments and yields the results in order, whatever the number of processes.
+joblib does the work, so `joblib.parallel_config(backend=...)` can select another backend, such as a Dask cluster, and
+no caller changes. `in_threads` is for trainings that are mostly machine code.
 """
 
 import functools
@@ -12,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
+from contextlib import contextmanager
+from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
@@ -25,13 +24,12 @@ from tqdm import tqdm
 from cnn.common.runtime import UserError
 
 Result = TypeVar("Result")
-END = object()  # what a piece gives that has nothing left to yield
 
 
 def count(workers: int | str) -> int:
-    """The number of processes or threads for params.yaml's `workers`: auto is one a core that this process may use.
+    """The number of processes or threads for params.yaml's `workers`: auto is one per core that this process may use.
 
-    Of a container's cores it may use fewer than it sees, which joblib knows.
+    In a container it may use fewer cores than it sees, and joblib knows how many.
     """
     return joblib.cpu_count() if workers == "auto" else int(workers)
 
@@ -39,8 +37,8 @@ def count(workers: int | str) -> int:
 def parallel_map(function: Callable[..., Result], arguments: Iterable[tuple], workers: int | str) -> Iterator[Result]:
     """Yield `function(*a)` for each `a` of `arguments`, in order, computed by `workers` processes.
 
-    With one process everything runs in this one. An exception of `function` is raised here; UserError when
-    a process is killed.
+    With one worker everything runs in this process. Raises what `function` raises, and UserError when a worker is
+    killed.
     """
     calls = (joblib.delayed(_in_worker)(function, *each) for each in arguments)
     with ignore_sigint():
@@ -56,7 +54,7 @@ def _in_worker(function: Callable[..., Result], *arguments: object) -> Result:
 
 @functools.cache
 def _end_with_parent() -> None:
-    """End this process when the one that began it is gone: a call would go on, for nobody."""
+    """End this worker process when its parent is gone; nobody waits for its result any more."""
     if parent := multiprocessing.parent_process():
 
         def watch() -> None:
@@ -67,48 +65,25 @@ def _end_with_parent() -> None:
         Thread(target=watch, daemon=True).start()
 
 
-def round_robin(pieces: Sequence[Iterator[Result]], threads: int) -> Iterator[Result]:
-    """Yield what each of `pieces` yields, as it comes, computed by `threads` threads of this process.
+def in_threads(work: Callable[[], None], threads: int) -> None:
+    """Call `work` in `threads` threads of this process at once, and wait for all. Raises the first error.
 
-    No piece is in two threads at once. Each is computed to its end, until few are left: these take turns at each
-    result, so that three keep two threads busy to the end. So few have begun at any time, and what they hold is in
-    memory. An exception of a piece is raised here, and ends the others at their next result.
+    They are daemons, so that an interrupted program does not wait for them, as it does for those of an executor.
     """
-    waiting, results, left, few = SimpleQueue(), SimpleQueue(), len(pieces), 2 * threads - 1
+    ended: SimpleQueue = SimpleQueue()
 
-    def work() -> None:
-        while (piece := waiting.get()) is not None:
-            while True:
-                try:
-                    result, error = next(piece, END), None
-                except BaseException as raised:
-                    result, error = END, raised
-                results.put((result, error))
-                if result is END or left <= few:
-                    break
-            if result is not END:
-                waiting.put(piece)
+    def call() -> None:
+        try:
+            work()
+            ended.put(None)
+        except BaseException as error:
+            ended.put(error)
 
-    for piece in pieces:
-        waiting.put(piece)
     for _ in range(threads):
-        Thread(target=work, daemon=True).start()  # nobody waits for them where this is interrupted
-    try:
-        while left:
-            result, error = results.get()
-            if error:
-                raise error
-            if result is END:
-                left -= 1
-            else:
-                yield result
-    finally:
-        left = 0
-        with suppress(Empty):
-            while True:
-                waiting.get_nowait()
-        for _ in range(threads):
-            waiting.put(None)
+        Thread(target=call, daemon=True).start()
+    for _ in range(threads):
+        if error := ended.get():
+            raise error
 
 
 @contextmanager
@@ -117,7 +92,7 @@ def report_killed_worker(workers: int | str) -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool as error:
-        if error.__cause__:  # what came of a call could not travel
+        if error.__cause__:  # a result that could not be pickled
             raise
         raise UserError(
             f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
@@ -127,7 +102,7 @@ def report_killed_worker(workers: int | str) -> Iterator[None]:
 
 @contextmanager
 def ignore_sigint() -> Iterator[None]:
-    """Ctrl-C in a terminal reaches every process: those started within leave it to this one, which ends them."""
+    """Processes that start in the block ignore Ctrl-C, which reaches all: this process ends them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -136,21 +111,9 @@ def ignore_sigint() -> Iterator[None]:
 
 
 def progress(results: Iterable[Result], total: int, what: str) -> Iterator[Result]:
-    """Pass `results` on and show how many have come: tqdm's bar on a terminal, a plain line a tenth elsewhere.
-
-    Each result counts `len(result)` pieces of the `total`. The lines are our own: tqdm draws over the one before,
-    and in a log nothing can be drawn over.
-    """
-    if sys.stderr.isatty():
-        with tqdm(total=total, desc=what, unit="", leave=False) as bar:
-            for result in results:
-                bar.update(len(result))
-                yield result
-        return
-    done = shown = 0
-    for result in results:
-        done += len(result)
-        if done * 10 // total > shown:
-            shown = done * 10 // total
-            print(f"{what}: {done} of {total}", flush=True)
-        yield result
+    """Yield `results` and show on stderr how many there are so far. Each counts for `len(result)` of the `total`."""
+    seconds = 0.1 if sys.stderr.isatty() else 10  # between two updates; in a log each is a line
+    with tqdm(total=total, desc=what, unit="", mininterval=seconds, leave=False) as bar:
+        for result in results:
+            bar.update(len(result))
+            yield result

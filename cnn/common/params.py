@@ -5,13 +5,14 @@ stage runs first, in one line that names the key, the value and what is allowed.
 """
 
 import difflib
-import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from cnn.common.runtime import UserError
 
@@ -31,33 +32,46 @@ ACTIVATIONS = tuple(
 )
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 LOSSES = ("auto", "binary_crossentropy", "categorical_crossentropy", "mean_squared_error")
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # no conversion but of a whole number to float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Params:
-    """The keys of params.yaml, in its order; their meaning stands there, one comment a line."""
+    """The keys of params.yaml, in its order; their meaning stands there, one comment a line.
 
-    images: str
-    image_size: int
-    validation: float
-    test: float
-    max_rejected: float
-    activation: str
-    learning_rate: float
-    depth: int
-    filters: int
-    optimizer: str
+    Raises pydantic.ValidationError; `check` says the same to a user.
+    """
+
+    images: Annotated[
+        str,
+        Field(
+            pattern=r"\S",
+            description="the path of a folder, .zip, .tar, .tar.gz, .csv or .tsv, such as data/mine.zip",
+        ),
+    ]
+    image_size: Annotated[int, Field(ge=8, le=1024)]
+    validation: Annotated[float, Field(gt=0, le=0.8)]
+    test: Annotated[float, Field(gt=0, le=0.8)]
+    max_rejected: Annotated[float, Field(ge=0, le=1)]
+    activation: Literal[ACTIVATIONS]
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    depth: Annotated[int, Field(ge=1, le=10)]
+    filters: Annotated[int, Field(ge=1, le=1024)]
+    optimizer: Literal[OPTIMIZERS]
     batch_normalization: bool
-    dropout: float
+    dropout: Annotated[float, Field(ge=0, le=0.95)]
     flip: bool
-    shift: float
-    loss: str
-    batch_size: int
-    epochs: int
-    patience: int
-    seed: int
-    repeats: int
-    workers: int | str
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    loss: Literal[LOSSES]
+    batch_size: Annotated[int, Field(ge=1, le=100_000)]
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    patience: Annotated[int, Field(ge=0, le=100_000)]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    repeats: Annotated[int, Field(ge=1, le=1000)]
+    workers: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=1, le=1024)],
+        Field(description="auto, or a whole number from 1 to 1024"),
+    ]
 
 
 def read(path: str | Path = FILE) -> Params:
@@ -77,19 +91,17 @@ def check(values: object, path: str | Path = FILE) -> Params:
     """`values` (the parsed YAML) as Params. Raises UserError naming key, value and what is allowed."""
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no `key: value` lines; expected lines such as `epochs: 5`")
-    known = [field.name for field in fields(Params)]
     values = {key: _number_in_text(value) for key, value in values.items()}
     for key in values:
-        if key not in known:
-            raise UserError(f"{path}: unknown key {key!r}; {nearest(str(key), known)}")
-    for key in known:
+        if key not in names():
+            raise UserError(f"{path}: unknown key {key!r}; {nearest(str(key), names())}")
+    try:
+        params = Params(**values)
+    except ValidationError as error:
+        key = error.errors()[0]["loc"][0]
         if key not in values:
-            raise UserError(f"{path}: key {key!r} is missing; {CHECKS[key].allowed}")
-        if not CHECKS[key].accepts(values[key]):
-            hint = f" ({nearest(values[key], CHECKS[key].names)})" if CHECKS[key].names else ""
-            raise UserError(f"{path}: {key} is {values[key]!r}; {CHECKS[key].allowed}{hint}")
-    # `learning_rate: 1` is a whole number to YAML, and Keras takes floats only.
-    params = Params(**{f.name: float(values[f.name]) if f.type is float else values[f.name] for f in fields(Params)})
+            raise UserError(f"{path}: key {key!r} is missing; {_allowed(key)}") from None
+        raise UserError(f"{path}: {key} is {values[key]!r}; {refusal(key, values[key])}") from None
     if params.validation + params.test > 0.9:
         raise UserError(
             f"{path}: validation {params.validation} + test {params.test} leaves less than a tenth to train on; "
@@ -102,6 +114,42 @@ def check(values: object, path: str | Path = FILE) -> Params:
             f"that; the largest depth that works is {most}"
         )
     return params
+
+
+def names() -> tuple[str, ...]:
+    """The keys of params.yaml, in its order."""
+    return tuple(Params.__annotations__)
+
+
+def refusal(key: str, value: object) -> str | None:
+    """None for a value that `key` may have; else what is allowed, and the nearest name where names are."""
+    try:
+        _rule(key).validate_python(value)
+    except ValidationError:
+        known = _rule(key).json_schema().get("enum")
+        return _allowed(key) + (f" ({nearest(value, known)})" if known else "")
+    return None
+
+
+def _rule(key: str) -> TypeAdapter:
+    return TypeAdapter(Params.__annotations__[key], config=STRICT)
+
+
+def _allowed(key: str) -> str:
+    match _rule(key).json_schema():
+        case {"description": words}:
+            pass
+        case {"enum": known}:
+            words = ", ".join(known)
+        case {"type": "boolean"}:
+            words = "true or false"
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            words = f"a whole number from {low} to {high}"
+        case {"exclusiveMinimum": low, "maximum": high}:
+            words = f"a number above {low:g} and at most {high:g}"
+        case {"minimum": low, "maximum": high}:
+            words = f"a number from {low:g} to {high:g}"
+    return f"allowed: {words}"
 
 
 def largest_depth(image_size: int) -> int:
@@ -117,28 +165,6 @@ def pooled(side: int) -> int:
     return (side - KERNEL + 1) // POOL
 
 
-def loss_name(loss: str, n_classes: int) -> str:
-    """The loss that params.yaml's `loss` means for this number of classes, 0 where numbers are asked for.
-
-    Raises UserError.
-    """
-    if n_classes == 0:
-        if loss not in ("auto", "mean_squared_error"):
-            raise UserError(
-                f"{FILE}: loss is {loss}, which is for classes, and the pictures have numbers; use auto or "
-                "mean_squared_error"
-            )
-        return "mean_squared_error"
-    if loss == "auto":
-        return "binary_crossentropy" if n_classes == 2 else "categorical_crossentropy"
-    if loss == "binary_crossentropy" and n_classes != 2:
-        raise UserError(
-            f"{FILE}: loss is binary_crossentropy, which is for 2 classes; there are {n_classes}; "
-            "use auto or categorical_crossentropy"
-        )
-    return loss
-
-
 def _number_in_text(value: object) -> object:
     """1e-05, as `dvc exp run -S` writes it, is a number in YAML 1.2 and text to PyYAML, which reads 1.1."""
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
@@ -146,72 +172,7 @@ def _number_in_text(value: object) -> object:
     return value
 
 
-def nearest(name: object, names: list[str] | tuple[str, ...]) -> str:
+def nearest(name: object, known: Sequence[str]) -> str:
     """A suggestion for a mistyped name: the nearest known one, or all of them."""
-    match = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(names)}"
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one key accepts, and the words that say so."""
-
-    accepts: Callable[[object], bool]
-    allowed: str
-    names: tuple[str, ...] = ()
-
-
-def _integer(low: int, high: int) -> Check:
-    return Check(
-        lambda value: type(value) is int and low <= value <= high,
-        f"allowed: a whole number from {low} to {high}",
-    )
-
-
-def _number(low: float, high: float, *, above: bool = False) -> Check:
-    def accepts(value: object) -> bool:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            return False
-        return (low < value if above else low <= value) and value <= high
-
-    words = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
-    return Check(accepts, f"allowed: a number {words}")
-
-
-def _flag() -> Check:
-    return Check(lambda value: type(value) is bool, "allowed: true or false")
-
-
-def _name(names: tuple[str, ...]) -> Check:
-    return Check(lambda value: value in names, f"allowed: {', '.join(names)}", names)
-
-
-CHECKS = {
-    "images": Check(
-        lambda value: isinstance(value, str) and value.strip() != "",
-        "allowed: the path of a folder, .zip, .tar, .tar.gz, .csv or .tsv, such as data/mine.zip",
-    ),
-    "image_size": _integer(8, 1024),
-    "validation": _number(0, 0.8, above=True),
-    "test": _number(0, 0.8, above=True),
-    "max_rejected": _number(0, 1),
-    "activation": _name(ACTIVATIONS),
-    "learning_rate": _number(0, 1000, above=True),
-    "depth": _integer(1, 10),
-    "filters": _integer(1, 1024),
-    "optimizer": _name(OPTIMIZERS),
-    "batch_normalization": _flag(),
-    "dropout": _number(0, 0.95),
-    "flip": _flag(),
-    "shift": _number(0, 0.5),
-    "loss": _name(LOSSES),
-    "batch_size": _integer(1, 100_000),
-    "epochs": _integer(1, 100_000),
-    "patience": _integer(0, 100_000),
-    "seed": _integer(0, 2**31 - 1),
-    "repeats": _integer(1, 1000),
-    "workers": Check(
-        lambda value: value == "auto" or (type(value) is int and 1 <= value <= 1024),
-        "allowed: auto, or a whole number from 1 to 1024",
-    ),
-}
+    match = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.6)
+    return f"did you mean {match[0]!r}?" if match else f"known: {', '.join(known)}"

@@ -1,5 +1,6 @@
 """What the model says of the validation and test pictures, as the stage `predict` leaves it for `evaluate`."""
 
+import io
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def write(predictions: Predictions) -> None:
     with files.atomic_path(FOLDER) as folder:
         folder.mkdir()
         for field in fields(Predictions):
-            np.save(folder / f"{field.name}.npy", getattr(predictions, field.name), allow_pickle=False)
+            content = io.BytesIO()  # to a file itself, numpy's own error does not say that the disk is full
+            np.save(content, getattr(predictions, field.name), allow_pickle=False)
+            (folder / f"{field.name}.npy").write_bytes(content.getvalue())
 
 
 def read() -> Predictions:

@@ -63,6 +63,6 @@ def from_data(data: dict) -> Task:
     return Classification(tuple(data["classes"]))
 
 
-def read() -> Task:
+def read_task() -> Task:
     """The task of the pictures that preprocess has read."""
     return from_data(json.loads(DATA.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Folders and archives behind one face: list the files, read one, without unpacking anything.
+"""Folders and archives behind one interface: list the files, read one, without unpacking anything.
 
 Nothing is ever extracted by name, so an entry cannot reach a path of this machine; entries that try
 (`../`, absolute names, links) are refused all the same, because such an archive is broken or hostile.
@@ -69,13 +69,13 @@ class Folder:
     path: Path
 
     def entries(self) -> list[Entry]:
-        found, seen = [], set()
+        entries, visited = [], set()
         for folder, folders, files in os.walk(self.path, followlinks=True):
-            folders[:] = [name for name in sorted(folders) if not _seen(os.path.join(folder, name), seen)]
-            place = Path(folder).relative_to(self.path).as_posix()
-            before = "" if place == "." else f"{place}/"
-            found += [Entry(before + name, 0, _file_size(os.path.join(folder, name))) for name in files]
-        return sorted(found, key=lambda entry: entry.name)
+            folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), visited)]
+            parent = Path(folder).relative_to(self.path).as_posix()
+            prefix = "" if parent == "." else f"{parent}/"
+            entries += [Entry(prefix + name, 0, _file_size(os.path.join(folder, name))) for name in files]
+        return sorted(entries, key=lambda entry: entry.name)
 
     def read(self, entry: Entry) -> bytes:
         return _read_part(os.path.join(self.path, entry.name), entry)
@@ -96,7 +96,7 @@ class Zip:
             if member.flag_bits & 1:
                 raise UserError(f"{self.path}: {member.filename!r} is encrypted; make the archive without a password")
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise _link(self.path, member.filename)
+                raise _link_error(self.path, member.filename)
         entries = [Entry(name, 0, member.file_size) for name, member in members.items()]
         _check_bounds(self.path, self.path.stat().st_size, sum(entry.size for entry in entries))
         return sorted(entries, key=lambda entry: entry.name)
@@ -119,8 +119,8 @@ class Tar:
             raise UserError(f"{self.path} is not a whole tar archive ({error}); copy or download it again") from None
         for member in members:
             if member.issym() or member.islnk():
-                raise _link(self.path, member.name)
-        entries = [Entry(_safe(self.path, m.name), m.offset_data, m.size) for m in members if m.isfile()]
+                raise _link_error(self.path, member.name)
+        entries = [Entry(_safe_name(self.path, m.name), m.offset_data, m.size) for m in members if m.isfile()]
         if any(entry.start + entry.size > self.path.stat().st_size for entry in entries):
             raise UserError(f"{self.path} is cut off; copy or download it again")
         return sorted(entries, key=lambda entry: entry.name)
@@ -129,11 +129,13 @@ class Tar:
         return _read_part(self.path, entry)
 
 
-def _seen(folder: str, seen: set[str]) -> bool:
+def _is_new(folder: str, visited: set[str]) -> bool:
+    """Whether the real folder behind `folder` is none of those visited; now it is."""
     real = os.path.realpath(folder)
-    known = real in seen
-    seen.add(real)
-    return known
+    if real in visited:
+        return False
+    visited.add(real)
+    return True
 
 
 def _file_size(path: str) -> int:
@@ -144,7 +146,7 @@ def _file_size(path: str) -> int:
 
 
 def _read_part(path: str | Path, entry: Entry) -> bytes:
-    # By the system's own calls, which take half the time of `open` and what it makes.
+    # The system's own calls take half the time of Python's file objects.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         # A named pipe or a device would block for ever; only regular files are pictures.
@@ -153,27 +155,27 @@ def _read_part(path: str | Path, entry: Entry) -> bytes:
         os.lseek(descriptor, entry.start, os.SEEK_SET)
         data = os.read(descriptor, entry.size)
         while len(data) < entry.size and (more := os.read(descriptor, entry.size - len(data))):
-            data += more  # a file system may give less than it has
+            data += more  # one call may return less than there is
         return data
     finally:
         os.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)
-def _members(path: Path, changed: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """The open archive and its files by name, as it was `changed` (its time stamp).
+def _members(path: Path, mtime_ns: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """The open archive and its files by name. mtime_ns: of the archive, so that a new version is opened anew.
 
-    Kept: reading the directory of a large archive takes longer than a picture.
+    Cached, because reading the directory of a large archive takes longer than reading a picture.
     """
     archive = zipfile.ZipFile(path)
-    return archive, {_safe(path, each.filename): each for each in archive.infolist() if not each.is_dir()}
+    return archive, {_safe_name(path, each.filename): each for each in archive.infolist() if not each.is_dir()}
 
 
 @functools.lru_cache(maxsize=1)
-def _zip_entry(path: Path, changed: int, name: str) -> bytes:
-    """Kept once: the pictures of an STL-10 file are many parts of one entry."""
+def _zip_entry(path: Path, mtime_ns: int, name: str) -> bytes:
+    """Cached, because the pictures of an STL-10 file are many parts of one entry."""
     try:
-        archive, members = _members(path, changed)
+        archive, members = _members(path, mtime_ns)
         return archive.read(members[name])
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError) as error:
         raise OSError(f"damaged in the archive ({error})") from None
@@ -181,16 +183,16 @@ def _zip_entry(path: Path, changed: int, name: str) -> bytes:
 
 def _gunzip(path: Path) -> Path:
     """Unpack path.tar.gz to a temporary .tar file, which is removed when the process ends."""
-    limit = _allowed(path.stat().st_size)
+    limit = _max_unpacked(path.stat().st_size)
     folder = tempfile.TemporaryDirectory(prefix="pictures-")
     _temporary.append(folder)
     target = Path(folder.name) / path.name.removesuffix(".gz")
     try:
-        with gzip.open(path) as packed, open(target, "wb") as plain:
-            while block := packed.read(2**20):
-                if plain.tell() + len(block) > limit:
-                    raise _bomb(path, f"more than {limit}", path.stat().st_size)
-                plain.write(block)
+        with gzip.open(path) as source, open(target, "wb") as output:
+            while block := source.read(2**20):
+                if output.tell() + len(block) > limit:
+                    raise _bomb_error(path, f"more than {limit}", path.stat().st_size)
+                output.write(block)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is not a whole .tar.gz archive ({error}); copy or download it again") from None
     return target
@@ -199,7 +201,7 @@ def _gunzip(path: Path) -> Path:
 _temporary: list[tempfile.TemporaryDirectory] = []
 
 
-def _safe(archive: Path, name: str) -> str:
+def _safe_name(archive: Path, name: str) -> str:
     """`name` with forward slashes and no `./`; UserError if it leads out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
@@ -209,21 +211,21 @@ def _safe(archive: Path, name: str) -> str:
     return "/".join(parts)
 
 
-def _link(archive: Path, name: str) -> UserError:
+def _link_error(archive: Path, name: str) -> UserError:
     return UserError(f"{archive}: entry {name!r} is a link; make the archive from real files (tar -h follows links)")
 
 
-def _allowed(packed: int) -> int:
-    return min(max(packed * MAX_RATIO, MIN_ALLOWED), MAX_TOTAL)
+def _max_unpacked(packed_size: int) -> int:
+    return min(max(packed_size * MAX_RATIO, MIN_ALLOWED), MAX_TOTAL)
 
 
-def _check_bounds(archive: Path, packed: int, unpacked: int) -> None:
-    if unpacked > _allowed(packed):
-        raise _bomb(archive, str(unpacked), packed)
+def _check_bounds(archive: Path, packed_size: int, unpacked_size: int) -> None:
+    if unpacked_size > _max_unpacked(packed_size):
+        raise _bomb_error(archive, str(unpacked_size), packed_size)
 
 
-def _bomb(archive: Path, unpacked: str, packed: int) -> UserError:
+def _bomb_error(archive: Path, unpacked_size: str, packed_size: int) -> UserError:
     return UserError(
-        f"{archive} would unpack from {packed} to {unpacked} bytes; at most {_allowed(packed)} are allowed; "
-        "an archive of photographs unpacks to about its own size"
+        f"{archive} would unpack from {packed_size} to {unpacked_size} bytes; "
+        f"at most {_max_unpacked(packed_size)} are allowed; an archive of photographs unpacks to about its own size"
     )

@@ -1,8 +1,8 @@
 """The same picture twice: copies of its pixels, and the same photograph re-encoded or resized.
 
-Both are found by a perceptual hash, which sees brightness alone: which of the lowest frequencies of the picture's
-cosine transform are above their median (Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash
-Functions, section 3.1). It is confirmed on the colour pixels: copies are those that have the same.
+Both are found by a perceptual hash of the brightness alone: which of the lowest frequencies of the picture's cosine
+transform are above their median (Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash
+Functions, section 3.1). The colour pixels confirm it: copies have the same ones.
 
 Measured on 459 photographs and drawn surfaces, each saved as JPEG of quality 40, 75 and 90 and at 0.5, 0.75, 1.5 and
 3 times its size: at most 18 bits and a mean difference of 17 of 255 lie between a picture and its variants. Between
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 SIDE = 16  # the hash has SIDE x SIDE bits
-WHOLE = 2**9  # cosines are whole numbers of this part of 1
+COSINE_SCALE = 2**9  # cosines are rounded to whole multiples of 1 / COSINE_SCALE
 LUMA = (77, 150, 29)  # 0.299, 0.587 and 0.114 of 256: the brightness of red, green and blue
 NEAR_BITS = 20  # bits of the hash in which pictures that look the same may differ
 NEAR_PIXELS = 24.0  # mean absolute difference of their pixels, of 255
@@ -43,8 +43,8 @@ def _cosines(size: int) -> tuple[np.ndarray, np.ndarray]:
     a type that rounds no sum of their products, in whatever order.
     """
     angles = np.pi * np.arange(SIDE)[:, None] * (2 * np.arange(size) + 1) / (2 * size)
-    cosines = np.rint(np.cos(angles) * WHOLE)
-    exact = np.float32 if 255 * WHOLE * size <= 2**24 else np.float64
+    cosines = np.rint(np.cos(angles) * COSINE_SCALE)
+    exact = np.float32 if 255 * COSINE_SCALE * size <= 2**24 else np.float64
     return cosines.astype(exact), np.einsum("kx,c->xck", cosines, LUMA).reshape(3 * size, SIDE)
 
 
@@ -58,9 +58,9 @@ def groups(perceptual_hashes: np.ndarray, pixels: np.ndarray, rows: Sequence[int
     copies = _copies(perceptual_hashes, pixels, rows)
     group = copies.copy()
     for left, right in _near_pairs(np.unique(copies), perceptual_hashes):
-        # A thousand takes of one scene are half a million pairs, of which a thousand say all.
-        new = group[left] != group[right]
-        for a, b in zip(left[new].tolist(), right[new].tolist(), strict=True):
+        # A thousand shots of one scene are half a million pairs; a thousand of them are enough.
+        apart = group[left] != group[right]
+        for a, b in zip(left[apart].tolist(), right[apart].tolist(), strict=True):
             if group[a] != group[b] and _same_pixels(pixels[rows[a]], pixels[rows[b]]):
                 group[group == group[b]] = group[a]
     return copies.tolist(), group.tolist()
@@ -68,9 +68,9 @@ def groups(perceptual_hashes: np.ndarray, pixels: np.ndarray, rows: Sequence[int
 
 def _copies(perceptual_hashes: np.ndarray, pixels: np.ndarray, rows: Sequence[int]) -> np.ndarray:
     """For each picture the first one with its pixels."""
-    _, look, many = np.unique(perceptual_hashes, axis=0, return_inverse=True, return_counts=True)
+    _, hash_of, counts = np.unique(perceptual_hashes, axis=0, return_inverse=True, return_counts=True)
     copies, first = np.arange(len(perceptual_hashes)), {}
-    for index in np.flatnonzero(many[look.ravel()] > 1).tolist():
+    for index in np.flatnonzero(counts[hash_of.ravel()] > 1).tolist():
         copies[index] = first.setdefault(hashlib.sha256(pixels[rows[index]].tobytes()).digest(), index)
     return copies
 
@@ -84,8 +84,8 @@ def _near_pairs(members: np.ndarray, perceptual_hashes: np.ndarray) -> Iterator[
 
     Of equal hashes the first stands for all: it is paired with each of them, and alone with the others.
     """
-    _, first, same = np.unique(perceptual_hashes[members], axis=0, return_index=True, return_inverse=True)
-    yield members[first[same.ravel()]], members
+    _, first, hash_of = np.unique(perceptual_hashes[members], axis=0, return_index=True, return_inverse=True)
+    yield members[first[hash_of.ravel()]], members
     members = members[np.sort(first)]
     bits = np.unpackbits(perceptual_hashes[members], axis=1)
     words = perceptual_hashes[members].view(np.uint64)

@@ -11,7 +11,7 @@ from cnn.common.runtime import UserError
 
 COLUMNS = ("path", "label", "target", "split")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-LARGEST = 1e30  # of a target; its square is still a number in float32
+MAX_TARGET = 1e30  # absolute value of a target, whose square is still finite in float32
 # The words people use for the three splits, in manifests and as folder names.
 SPLIT_NAMES = {
     "train": "train",
@@ -35,7 +35,7 @@ class Row:
 
 
 def parse(name: str, data: bytes) -> list[Row]:
-    """The rows of the manifest `name`. Raises UserError naming the line for anything that is off.
+    """The rows of the manifest `name`. Raises UserError naming the line for any mistake.
 
     By header: columns path and label, or path and target (a number), and optionally split. Without header: two
     columns, path and label, as in SIGNATE's train_master.tsv. A UTF-8 BOM and CRLF line ends are fine.
@@ -67,8 +67,8 @@ def parse(name: str, data: bytes) -> list[Row]:
 
 def _check_columns(name: str, columns: list[str]) -> None:
     unknown = [column for column in columns if column not in COLUMNS]
-    one_answer = ("label" in columns) != ("target" in columns)
-    if unknown or "path" not in columns or not one_answer or len(set(columns)) < len(columns):
+    has_one_answer = ("label" in columns) != ("target" in columns)
+    if unknown or "path" not in columns or not has_one_answer or len(set(columns)) < len(columns):
         raise UserError(
             f"{name} has the columns {', '.join(columns)}; expected a header with path and either label (a class) or "
             "target (a number), optionally split; or two columns (picture file, label) without header"
@@ -90,16 +90,16 @@ def _row(where: str, values: dict[str, str], cells: list[str], columns: list[str
 
 
 def _number(where: str, text: str) -> float:
-    found = number(text)
-    if found is None:
-        raise UserError(f"{where}: target is {text!r}; expected a number such as 3 or 2.5, between ±{LARGEST:g}")
-    return found
+    value = number(text)
+    if value is None:
+        raise UserError(f"{where}: target is {text!r}; expected a number such as 3 or 2.5, between ±{MAX_TARGET:g}")
+    return value
 
 
 def number(text: str) -> float | None:
     """The number that `text` is, if it is one; Python's own rules would let 1_000 and nan pass."""
-    found = float(text) if NUMBER.fullmatch(text) else math.nan
-    return found if abs(found) <= LARGEST else None
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    return value if abs(value) <= MAX_TARGET else None
 
 
 def _check_paths(name: str, rows: list[Row]) -> None:
@@ -107,6 +107,6 @@ def _check_paths(name: str, rows: list[Row]) -> None:
     for row in rows:
         if row.path in labels:
             other = labels[row.path]
-            what = "twice" if other == row.label else f"as {other!r} and as {row.label!r}"
-            raise UserError(f"{name} lists {row.path!r} {what}; keep one line for each picture")
+            conflict = "twice" if other == row.label else f"as {other!r} and as {row.label!r}"
+            raise UserError(f"{name} lists {row.path!r} {conflict}; keep one line for each picture")
         labels[row.path] = row.label

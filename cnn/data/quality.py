@@ -14,10 +14,10 @@ from cnn.common.runtime import UserError
 from cnn.data.split import SPLITS
 
 IMBALANCE = 3  # largest class over smallest class from which the report warns
-GREY = 8  # most that the channels of a pixel differ, of 255, in a picture without colour
-NEIGHBOURS = 5  # whose mean is taken where numbers are asked for
-LEAST_SPREAD = 1e-4  # standard deviation of targets over the largest of them
-DIGITS = 8  # of a number's mean and deviation: more would differ with the order of adding up
+GREY = 8  # of 255: the largest difference between the channels of a pixel in a picture without colour
+NEIGHBOURS = 5  # whose mean target predicts a target from colour alone
+MIN_SPREAD = 1e-4  # standard deviation of targets over the largest of them
+DIGITS = 8  # of the targets' mean and deviation: more would depend on the order of summation
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Rejected:
     advice: str
 
 
-def too_many_rejected(rejected: Sequence[Rejected], found: int, limit: float) -> None:
+def check_rejected(rejected: Sequence[Rejected], found: int, limit: float) -> None:
     """Raise UserError when more than the fraction `limit` of the pictures found was rejected."""
     if len(rejected) > limit * found:
         first = "; ".join(f"{each.file} ({each.reason})" for each in rejected[:3])
@@ -40,7 +40,7 @@ def too_many_rejected(rejected: Sequence[Rejected], found: int, limit: float) ->
         )
 
 
-def classes(names: Sequence[str], empty: Sequence[str]) -> None:
+def check_classes(names: Sequence[str], empty: Sequence[str]) -> None:
     """Raise UserError unless there are at least two classes, and none is an empty folder."""
     if empty:
         raise UserError(f"class folder {empty[0]!r} is empty; put pictures into it or remove it")
@@ -50,7 +50,7 @@ def classes(names: Sequence[str], empty: Sequence[str]) -> None:
         )
 
 
-def every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> None:
+def check_every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> None:
     """Raise UserError for a class of which no picture can be used. labels: of the used pictures."""
     missing = sorted(set(names) - set(labels))
     if missing:
@@ -72,16 +72,16 @@ def class_facts(labels: Sequence[str], sides: Sequence[str], names: Sequence[str
 
 
 def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]:
-    """What numbers there are, float (n,), for data.json; mean and deviation are those of the train pictures.
+    """Facts about the targets, float (n,), for data.json; mean and deviation are those of the train pictures.
 
-    Raises UserError unless the numbers of each split differ, by enough for the 24 bits that the network has: there is
-    nothing to learn or measure otherwise.
+    Raises UserError unless the targets of each split differ, by enough for the 24 bits of float32: there is nothing to
+    learn or measure otherwise. sides: each picture's split.
     """
     for split in SPLITS:
         values = targets[[side == split for side in sides]]
         if values.min() == values.max():
             raise UserError(f"all {len(values)} {split} pictures have the target {values[0]:g}; add some with others")
-        if values.std() < LEAST_SPREAD * np.abs(values).max():
+        if values.std() < MIN_SPREAD * np.abs(values).max():
             raise UserError(
                 f"the targets of the {split} pictures differ too little for their size (from {values.min():.10g} to "
                 f"{values.max():.10g}); subtract the same number from all of them"
@@ -100,23 +100,23 @@ def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]
     }
 
 
-def conflicting_labels(labels: Sequence[object], alike: Sequence[int], group: Sequence[int]) -> set[int]:
-    """The groups in which pictures that are `alike` (have a number in common) have different labels."""
+def conflicting_labels(labels: Sequence[object], ids: Sequence[int], groups: Sequence[int]) -> set[int]:
+    """The groups that hold pictures of the same id with different labels."""
     labels_of: dict[int, set[object]] = {}
-    for each, label in zip(alike, labels, strict=True):
-        labels_of.setdefault(each, set()).add(label)
-    return {of for each, of in zip(alike, group, strict=True) if len(labels_of[each]) > 1}
+    for id_, label in zip(ids, labels, strict=True):
+        labels_of.setdefault(id_, set()).add(label)
+    return {group for id_, group in zip(ids, groups, strict=True) if len(labels_of[id_]) > 1}
 
 
 def facts(
-    copies: Sequence[int], group: Sequence[int], conflicting: set[int], about: Sequence[dict[str, object]]
+    copies: Sequence[int], group: Sequence[int], conflicting: set[int], pictures: Sequence[dict[str, object]]
 ) -> dict[str, object]:
     """Facts about the used pictures for data.json, in its order.
 
-    copies, group: as `duplicates.groups` gives them; conflicting: as `conflicting_labels` does; about: what
-    `decode` says, and `grey`.
+    copies, group: of `duplicates.groups`; conflicting: of `conflicting_labels`; pictures: the facts of `decode`, and
+    `grey`.
     """
-    widths, heights = ([each[side] for each in about] for side in ("width", "height"))
+    widths, heights = ([each[side] for each in pictures] for side in ("width", "height"))
     return {
         "duplicates": len(copies) - len(set(copies)),
         "near_duplicates": len(set(copies)) - len(set(group)),
@@ -124,9 +124,9 @@ def facts(
         "width": _range(widths),
         "height": _range(heights),
         "sizes": len(set(zip(widths, heights, strict=True))),
-        "modes": dict(sorted(Counter(each["mode"] for each in about).items())),
-        "formats": dict(sorted(Counter(each["format"] for each in about).items())),
-        "greyscale_share": round(sum(each["grey"] for each in about) / len(about), 4),
+        "modes": dict(sorted(Counter(each["mode"] for each in pictures).items())),
+        "formats": dict(sorted(Counter(each["format"] for each in pictures).items())),
+        "greyscale_share": round(sum(each["grey"] for each in pictures) / len(pictures), 4),
     }
 
 
@@ -149,7 +149,7 @@ def _is_grey(image: np.ndarray) -> bool:
 def colour_features(images: np.ndarray) -> np.ndarray:
     """Mean and standard deviation of each channel: uint8 (n, h, w, 3) to float64 (n, 6)."""
     count, height, width, channels = images.shape
-    # Of whole numbers, down the columns by a type that rounds no sum of their squares.
+    # Sums down the columns, in a type that holds the sums of whole squares exactly.
     exact = np.float32 if 255**2 * height <= 2**24 else np.float64
     values, ones = images.reshape(count, height, -1).astype(exact), np.ones(height, exact)
     sums = np.stack([ones @ values, ones @ (values * values)]).reshape(2, count, width, channels)
@@ -169,9 +169,9 @@ def colour_only_accuracy(
 
 
 def colour_only_r2(train: np.ndarray, train_targets: np.ndarray, test: np.ndarray, test_targets: np.ndarray) -> float:
-    """The same for numbers: R2 of the mean of the nearest NEIGHBOURS by colour alone."""
-    guesses = train_targets[_nearest(train, test, min(NEIGHBOURS, len(train)))].mean(axis=1)
-    return float(1 - np.mean((guesses - test_targets) ** 2) / np.var(test_targets))
+    """The same for targets: R2 of the mean of the nearest NEIGHBOURS by colour alone."""
+    predicted = train_targets[_nearest(train, test, min(NEIGHBOURS, len(train)))].mean(axis=1)
+    return float(1 - np.mean((predicted - test_targets) ** 2) / np.var(test_targets))
 
 
 def _nearest(train: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:

@@ -19,8 +19,8 @@ from cnn.data.decode import MAX_BYTES, Unusable, decode
 
 STL10_PICTURE = (3, 96, 96)  # bytes of one picture: channels, columns, rows ("column-major order")
 STL10_SIZE = 3 * 96 * 96
-# Files that file managers leave beside pictures. They are counted as ignored, not as bad pictures.
-LITTER = {"thumbs.db", "desktop.ini", "icon\r"}
+# Files that file managers leave among pictures. They are counted as ignored, not as bad pictures.
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Picture:
     entry: Entry  # where its bytes are, for Container.read
     split: str | None = None  # train, validation or test where the source says so
     raw: bool = False  # bytes are STL-10's, not an image file's
-    target: float | None = None  # its number, where numbers are asked for
+    target: float | None = None  # its number, for regression
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Source:
 
     container: Container
     pictures: list[Picture]  # sorted by file
-    ignored: int  # files that are no pictures by their name or place
+    ignored: int  # files whose name or folder says that they are no pictures
     empty_classes: list[str]  # class folders without a file
 
 
@@ -54,8 +54,8 @@ def find(images: str) -> Source:
     else:
         container, name = open_container(path), None
     files = container.entries()
-    kept = [entry for entry in files if not _litter(entry.name)]
-    pictures = _pictures(container, _strip_top_folder(kept), name)
+    candidates = [entry for entry in files if not _is_system_file(entry.name)]
+    pictures = _pictures(container, _strip_top_folder(candidates), name)
     if not pictures:
         raise UserError(f"{images} holds no pictures; expected a folder per class with the pictures in it")
     pictures.sort(key=lambda picture: picture.file)
@@ -64,17 +64,17 @@ def find(images: str) -> Source:
 
 
 def each_unlabelled(path: str, many: bool) -> Iterator[tuple[Container, Picture]]:
-    """Every file at `path` but litter, as a picture without a class: one file, or those of a folder or archive.
+    """Every file at `path` but system files, as a picture without a class: one file, or those of a folder or archive.
 
-    One file is called by its path, the others by their place in the folder or archive, with `many` behind its path.
-    Raises UserError where there is nothing.
+    One file is named by its path, the others by their path within the folder or archive; with `many`, `path` comes
+    first. Raises UserError where there is nothing.
     """
     if Path(path).is_file() and not path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")):
         entry = Entry(Path(path).name, 0, Path(path).stat().st_size)
         yield Folder(Path(path).parent), Picture(printable(path), "", entry)
         return
     container = open_container(Path(path))
-    entries = [entry for entry in container.entries() if not _litter(entry.name)]
+    entries = [entry for entry in container.entries() if not _is_system_file(entry.name)]
     if not entries:
         raise UserError(f"{path} holds no files; expected a picture, a folder of pictures, .zip, .tar or .tar.gz")
     for entry in entries:
@@ -82,7 +82,7 @@ def each_unlabelled(path: str, many: bool) -> Iterator[tuple[Container, Picture]
 
 
 def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.ndarray, dict[str, object]]:
-    """The picture's bytes, its pixels uint8 (size, size, 3), and facts, as decode.decode has them. Raises Unusable."""
+    """The picture's bytes, its pixels uint8 (size, size, 3), and the facts of decode.decode. Raises Unusable."""
     if picture.entry.size > MAX_BYTES:
         raise Unusable(f"{picture.entry.size} bytes", f"make it smaller than {MAX_BYTES} bytes")
     try:
@@ -96,7 +96,7 @@ def load(container: Container, picture: Picture, size: int) -> tuple[bytes, np.n
 def class_names(pictures: Iterable[Picture]) -> list[str] | None:
     """The classes in the order of the network's outputs: by name, or by number where all are numbers.
 
-    None where the pictures have targets: then numbers are asked for, not classes.
+    None where the pictures have targets, which means regression.
     """
     labels = {picture.label for picture in pictures if picture.target is None}
     if not labels:
@@ -132,21 +132,21 @@ def printable(name: str) -> str:
     return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
 
 
-def _pictures(container: Container, named: dict[str, Entry], manifest_name: str | None) -> list[Picture]:
-    stl10 = _stl10(container, named)
+def _pictures(container: Container, by_name: dict[str, Entry], manifest_name: str | None) -> list[Picture]:
+    stl10 = _from_stl10(container, by_name)
     if stl10:
         return stl10
-    manifests = [name for name in named if "/" not in name and name.lower().endswith((".csv", ".tsv"))]
+    manifests = [name for name in by_name if "/" not in name and name.lower().endswith((".csv", ".tsv"))]
     if manifest_name is None and len(manifests) > 1:
         raise UserError(f"{container.path} holds {len(manifests)} manifests ({', '.join(manifests)}); keep one")
     if manifest_name or manifests:
-        return _listed(container, named, manifest_name or manifests[0])
-    return _by_folder(named)
+        return _from_manifest(container, by_name, manifest_name or manifests[0])
+    return _from_folders(by_name)
 
 
-def _litter(name: str) -> bool:
+def _is_system_file(name: str) -> bool:
     parts = name.split("/")
-    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1].lower() in LITTER
+    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1].lower() in SYSTEM_FILES
 
 
 def _strip_top_folder(entries: list[Entry]) -> dict[str, Entry]:
@@ -163,48 +163,48 @@ def _strip_top_folder(entries: list[Entry]) -> dict[str, Entry]:
     return {"/".join(names[1:] if strip else names): entry for names, entry in parts}
 
 
-def _by_folder(named: dict[str, Entry]) -> list[Picture]:
-    deep = {name: name.split("/") for name in named if "/" in name}
-    tops = {parts[0].lower() for parts in deep.values()}
+def _from_folders(by_name: dict[str, Entry]) -> list[Picture]:
+    in_folders = {name: name.split("/") for name in by_name if "/" in name}
+    tops = {parts[0].lower() for parts in in_folders.values()}
     split_folders = len(tops) > 1 and tops <= set(manifest.SPLIT_NAMES)
     pictures = []
-    for name, parts in deep.items():
+    for name, parts in in_folders.items():
         if split_folders and len(parts) < 3:
             continue
         split = manifest.SPLIT_NAMES[parts[0].lower()] if split_folders else None
-        pictures.append(Picture(printable(name), printable(parts[1 if split_folders else 0]), named[name], split))
+        pictures.append(Picture(printable(name), printable(parts[1 if split_folders else 0]), by_name[name], split))
     return pictures
 
 
-def _listed(container: Container, named: dict[str, Entry], name: str) -> list[Picture]:
+def _from_manifest(container: Container, by_name: dict[str, Entry], name: str) -> list[Picture]:
     shown = str(container.path / name) if isinstance(container, Folder) else f"{container.path}: {name}"
-    rows = manifest.parse(shown, container.read(named[name]))
-    missing = [row.path for row in rows if row.path not in named]
+    rows = manifest.parse(shown, container.read(by_name[name]))
+    missing = [row.path for row in rows if row.path not in by_name]
     if missing:
         raise UserError(
             f"{shown} names {len(missing)} files that are not there, first {missing[0]!r}; "
             "paths are relative to the manifest's folder"
         )
     return [
-        Picture(printable(row.path), printable(row.label), named[row.path], row.split, target=row.target)
+        Picture(printable(row.path), printable(row.label), by_name[row.path], row.split, target=row.target)
         for row in rows
     ]
 
 
-def _stl10(container: Container, named: dict[str, Entry]) -> list[Picture]:
+def _from_stl10(container: Container, by_name: dict[str, Entry]) -> list[Picture]:
     """The pictures of STL-10's binary files: train_X.bin, and test_X.bin as the test split if it is there."""
-    if "train_X.bin" not in named:
+    if "train_X.bin" not in by_name:
         return []
     pictures = []
     for part, split in (("train", None), ("test", "test")):
-        if f"{part}_X.bin" not in named:
+        if f"{part}_X.bin" not in by_name:
             continue
         for needed in (f"{part}_y.bin", "class_names.txt"):
-            if needed not in named:
+            if needed not in by_name:
                 raise UserError(f"{container.path} holds {part}_X.bin but not {needed}; STL-10 has both")
-        names = container.read(named["class_names.txt"]).decode("utf-8", "backslashreplace").split()
-        labels = container.read(named[f"{part}_y.bin"])
-        images = named[f"{part}_X.bin"]
+        names = container.read(by_name["class_names.txt"]).decode("utf-8", "backslashreplace").split()
+        labels = container.read(by_name[f"{part}_y.bin"])
+        images = by_name[f"{part}_X.bin"]
         if images.size != len(labels) * STL10_SIZE or not all(1 <= label <= len(names) for label in labels):
             raise UserError(
                 f"{container.path}: {part}_X.bin has {images.size} bytes and {part}_y.bin {len(labels)} labels of "
@@ -218,5 +218,5 @@ def _stl10(container: Container, named: dict[str, Entry]) -> list[Picture]:
 
 def _empty_folders(path: Path, pictures: list[Picture]) -> list[str]:
     labels = {picture.label for picture in pictures} | set(manifest.SPLIT_NAMES)
-    folders = sorted(each for each in path.iterdir() if each.is_dir() and not _litter(each.name))
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and not _is_system_file(each.name))
     return [printable(each.name) for each in folders if printable(each.name) not in labels and not any(each.iterdir())]

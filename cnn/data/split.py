@@ -2,12 +2,12 @@
 
 Each picture has a key from the seed and its bytes. In each class the pictures stand in the order of
 their keys; those at the front are the test split, the next ones validation, the rest train. Names,
-listing order and the number of workers play no part. A picture that is added takes its place in the
-order and can push at most one other picture over each of the two borders. (No rule can be exact in
-its fractions and never move a picture: one that never moves any decides about each picture alone,
-and so leaves the fractions to chance.)
+listing order and the number of workers have no influence. An added picture can push at most one
+other picture over each of the two borders. (No rule can be exact in its fractions and never move a
+picture: one that never moves any decides about each picture alone, and so leaves the fractions to
+chance.)
 
-Pictures that belong together (the same picture twice) share a group and go to one side together.
+Pictures that belong together (the same picture twice) share a group and go to one split together.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def key(seed: int, data: bytes) -> bytes:
-    """A picture's place in the order: SHA-256 of the seed and the picture's bytes."""
+    """A picture's key: SHA-256 of the seed and the picture's bytes."""
     return hashlib.sha256(b"%d\n" % seed + hashlib.sha256(data).digest()).digest()
 
 
@@ -27,43 +27,43 @@ def assign(
     keys: Sequence[bytes],
     labels: Sequence[str],
     groups: Sequence[Hashable],
-    given: Sequence[str | None],
+    source_splits: Sequence[str | None],
     conflicting: Collection[Hashable],
     validation: float,
     test: float,
 ) -> list[str]:
     """The split of each picture: "train", "validation" or "test".
 
-    keys: from `key`. groups: equal for pictures that belong together. given: the split that the
-    source names, or None. A named split is kept; a side that the source names is not added to. Where
-    the source names a split for every picture, a side that it lacks is taken from its train pictures.
-    A group that a source puts on several sides goes whole to the side that is looked at
-    last (test, then validation), so that nothing trained on is tested on. A group with conflicting labels goes to
-    train: no side can say which of its labels is right. Where numbers are asked for, all labels are "".
+    keys: from `key`. groups: equal for pictures that belong together. labels: all "" for regression.
+    source_splits: the split that the source names, or None. A named split stays, and gets no other
+    pictures. Where the source names a split for every picture, a split that it lacks comes from its
+    train pictures. A group that a source puts into several splits goes whole to the one that is
+    evaluated last (test, then validation), so that nothing trained on is tested on. A group with
+    conflicting labels goes to train, because no split can say which of its labels is right.
 
-    Raises UserError for a class too small to have a picture on each side.
+    Raises UserError for a class too small to have a picture in each split.
     """
     fractions = {
-        "test": 0.0 if "test" in given else test,
-        "validation": 0.0 if "validation" in given else validation,
+        "test": 0.0 if "test" in source_splits else test,
+        "validation": 0.0 if "validation" in source_splits else validation,
     }
-    fixed = ("test", "validation", "train") if None in given else ("test", "validation")
+    priority = ("test", "validation", "train") if None in source_splits else ("test", "validation")
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
 
     result: list[str | None] = [None] * len(keys)
-    free: dict[str, list[list[int]]] = {}
+    unassigned: dict[str, list[list[int]]] = {}
     for name, indices in members.items():
-        side = next((each for each in fixed if each in {given[i] for i in indices}), None)
+        side = next((each for each in priority if each in {source_splits[i] for i in indices}), None)
         if name in conflicting:
             side = "train"
         if side is None:
-            free.setdefault(labels[indices[0]], []).append(indices)
+            unassigned.setdefault(labels[indices[0]], []).append(indices)
         for index in indices:
             result[index] = side
 
-    for label_groups in free.values():
+    for label_groups in unassigned.values():
         label_groups.sort(key=lambda indices: min(keys[i] for i in indices))
         total = sum(map(len, label_groups))
         before = 0
@@ -77,14 +77,14 @@ def assign(
 
 
 def _side(position: float, fractions: dict[str, float]) -> str:
-    """The side of a group whose middle stands at `position` (0..1) in the order of its class."""
+    """The split of a group whose middle is at `position` (0..1) in the order of its class."""
     if position < fractions["test"]:
         return "test"
     return "validation" if position < fractions["test"] + fractions["validation"] else "train"
 
 
 def smallest_class(validation: float, test: float) -> int:
-    """The fewest different pictures of a class that give each side at least one."""
+    """The fewest different pictures of a class that give each split at least one."""
     fractions = {"test": test, "validation": validation}
     return next(n for n in range(1, 10**6) if {_side((i + 0.5) / n, fractions) for i in range(n)} == set(SPLITS))
 

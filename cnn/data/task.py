@@ -1,4 +1,4 @@
-"""What the pictures must have for the task that is asked of them: labels for a class, targets for a number."""
+"""What each task needs of the pictures: classification a label of each, regression a target (a number) of each."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ class ClassLabels:
 
     def __init__(self, source: Source, names: list[str]):
         """Raises UserError unless there are two classes and none is an empty folder."""
-        quality.classes(names, source.empty_classes)
+        quality.check_classes(names, source.empty_classes)
         self.classes = names
         self.description = f"pictures of {len(names)} classes"
 
@@ -29,13 +29,13 @@ class ClassLabels:
         return np.array([numbers[picture.label] for picture in pictures])
 
     def strata(self, used: Sequence[Picture]) -> list[str]:
-        """Of which each split has its share. Raises UserError for a class without a used picture."""
+        """The class of each picture; each split gets its share. Raises UserError for a class without a used picture."""
         strata = [picture.label for picture in used]
-        quality.every_class_is_used(self.classes, strata)
+        quality.check_every_class_is_used(self.classes, strata)
         return strata
 
     def conflicting_labels(self, used: Sequence[Picture], copies: Sequence[int], group: Sequence[int]) -> set[int]:
-        """The groups of pictures that look the same with more than one class."""
+        """The groups (pictures that look the same) with more than one class."""
         return quality.conflicting_labels([picture.label for picture in used], group, group)
 
     def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
@@ -43,7 +43,7 @@ class ClassLabels:
         return quality.class_facts([picture.label for picture in used], sides, self.classes)
 
     def colour_only(self, *features_and_labels: np.ndarray) -> dict[str, float]:
-        """For data.json, from the arguments of check.colour_only_accuracy."""
+        """For data.json, from the arguments of quality.colour_only_accuracy."""
         return {"colour_only_accuracy": round(quality.colour_only_accuracy(*features_and_labels), 4)}
 
 
@@ -62,13 +62,13 @@ class NumericTargets:
         return np.array([picture.target for picture in pictures])
 
     def strata(self, used: Sequence[Picture]) -> list[str]:
-        """One: chance, by the pictures' content, spreads the targets over the splits. Raises UserError for none."""
+        """One for all: the order of the keys spreads the targets over the splits. Raises UserError for no pictures."""
         if not used:
             raise UserError("none of the pictures can be used; mend them, or see with a smaller max_rejected why")
         return [""] * len(used)
 
     def conflicting_labels(self, used: Sequence[Picture], copies: Sequence[int], group: Sequence[int]) -> set[int]:
-        """The groups with copies of a picture that have different numbers; what only looks the same may have."""
+        """The groups with copies that have different targets; pictures that only look the same may differ."""
         return quality.conflicting_labels([picture.target for picture in used], copies, group)
 
     def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
@@ -76,11 +76,11 @@ class NumericTargets:
         return quality.target_facts(self.labels(used), sides)
 
     def colour_only(self, *features_and_labels: np.ndarray) -> dict[str, float]:
-        """For data.json, from the arguments of check.colour_only_r2."""
+        """For data.json, from the arguments of quality.colour_only_r2."""
         return {"colour_only_r2": round(quality.colour_only_r2(*features_and_labels), 4)}
 
 
 def infer_task(source: Source) -> ClassLabels | NumericTargets:
-    """The task that the pictures found are for. Raises UserError where it cannot be done with them."""
+    """The task that the pictures of `source` are for. Raises UserError where they do not suffice for it."""
     names = class_names(source.pictures)
     return NumericTargets() if names is None else ClassLabels(source, names)

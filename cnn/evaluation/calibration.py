@@ -6,8 +6,8 @@ Guo, Pleiss, Sun and Weinberger 2017, On Calibration of Modern Neural Networks, 
 import numpy as np
 
 SMALLEST = 1e-12  # a probability below counts as this, so that its logarithm is a number
-TEMPERATURES = (0.05, 20.0)  # a temperature outside says that the validation pictures are too few to fit one
-HALVINGS = 40  # of their range, which leave less than 1e-11 of it
+TEMPERATURES = (0.05, 20.0)  # with one outside, the validation pictures are too few to fit it
+BISECTIONS = 40  # of their range, which leave less than 1e-11 of it
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -22,21 +22,22 @@ def _logarithms(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.clip(probabilities.astype(np.float64), SMALLEST, None))
 
 
-def _softmax(inputs: np.ndarray) -> np.ndarray:
-    powers = np.exp(inputs - inputs.max(axis=1, keepdims=True))
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The temperature with the lowest mean negative log-likelihood of labels int (n,).
 
-    As a function of 1 / temperature this is convex, and its slope the mean of each picture's expected logarithm
-    less that of its label: halving finds where it changes its sign. (scipy.optimize takes longer to import.)
+    As a function of 1 / temperature this is convex, and its slope is the mean of each picture's expected logarithm
+    less that of its label. Bisection finds where the slope changes its sign. This is own code, because predict.py
+    imports this module and SciPy would take longer than its whole run.
     """
     logarithms = _logarithms(probabilities)
     of_labels = logarithms[np.arange(len(labels)), labels].mean()
     low, high = np.log(TEMPERATURES)
-    for _ in range(HALVINGS):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         expected = (_softmax(logarithms / np.exp(middle)) * logarithms).sum(axis=1).mean()
         low, high = (low, middle) if expected < of_labels else (middle, high)

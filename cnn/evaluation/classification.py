@@ -1,4 +1,4 @@
-"""Evaluating a classifier: measures, figures and the report's contents, from what it says of the pictures."""
+"""The evaluation of a classifier: measures, figures and the report's contents."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,49 +9,49 @@ from cnn.common import render
 from cnn.common.params import Params
 from cnn.evaluation import calibration, evaluation, figures, report
 from cnn.evaluation import classification_measures as measures
-from cnn.evaluation.evaluation import SHOWN_MISTAKES, Evaluation, EvaluationInput, Figures, SplitPredictions
+from cnn.evaluation.evaluation import REPORT_MISTAKES, Evaluation, EvaluationInput, Figures, SplitPredictions
 from cnn.model import examples, labels
 
-SHOWN_IN_CELLS = 200  # pictures behind all cells of the confusion table together; about 1 MB
+CELL_PICTURES = 200  # behind all cells of the confusion table together; about 1 MB
 
 
-def evaluate(given: EvaluationInput) -> Evaluation:
-    task, validation, test = given.task, given.validation, given.test
+def evaluate(inputs: EvaluationInput) -> Evaluation:
+    task, validation, test = inputs.task, inputs.validation, inputs.test
     classes = task.classes
     threshold = labels.best_threshold(validation.predicted[:, 1], validation.labels) if task.two else None
-    validated, table = (
-        measures.table(each.files, each.labels, each.predicted, classes, threshold) for each in (validation, test)
+    validation_table, table = (
+        measures.table(split.files, split.labels, split.predicted, classes, threshold) for split in (validation, test)
     )
     counts = measures.confusion(table, classes)
-    calibrated, drawn = _calibrated(validation, test)
-    metrics = measures.metrics(table, classes, given.loss, given.repeats, calibrated)
-    drawn["confusion"] = partial(figures.confusion, counts=counts, classes=classes)
+    calibration_metrics, plots = _calibration(validation, test)
+    metrics = measures.metrics(table, classes, inputs.loss, inputs.repeats, calibration_metrics)
+    plots["confusion"] = partial(figures.confusion, counts=counts, classes=classes)
     better = metrics["accuracy"] > metrics["chance"]
     if task.two:
-        measured, curves = _trade_off(test, threshold)
-        metrics, drawn = metrics | measured, drawn | curves
+        two_class_metrics, curves = _trade_off(test, threshold)
+        metrics, plots = metrics | two_class_metrics, plots | curves
         better = metrics["roc_auc"] > 0.5
 
-    def describe(row: int) -> report.Shown:
+    def example(row: int) -> report.Example:
         cells = table.loc[row, ["file", "actual", "predicted", "probability"]]
-        return report.Shown(render.picture_source(test.images[row]), *cells)
+        return report.Example(render.picture_source(test.images[row]), *cells)
 
     predicted = labels.predicted_class(test.predicted, threshold)
-    worst = examples.mistakes(test.files, test.labels, predicted, table["probability"].to_numpy())[:SHOWN_MISTAKES]
-    mistakes = [describe(row) for row in worst]
+    worst = examples.mistakes(test.files, test.labels, predicted, table["probability"].to_numpy())[:REPORT_MISTAKES]
+    mistakes = [example(row) for row in worst]
     title = "The most confident mistakes on test pictures"
-    drawn["mistakes"] = evaluation.mistakes_figure(test.images[worst], mistakes, title)
-    advice = evaluation.advice(given.params)
-    shown = advice | {
-        "confusion": _confusion(counts, classes, measures.by_cell(table, classes, SHOWN_IN_CELLS), describe),
+    plots["mistakes"] = evaluation.mistakes_figure(test.images[worst], mistakes, title)
+    advice = evaluation.advice(inputs.params)
+    context = advice | {
+        "confusion": _confusion(counts, classes, measures.by_cell(table, classes, CELL_PICTURES), example),
         "mistakes": mistakes,
-        "better": better,  # perhaps by chance: metrics.learned says so
+        "better": better,  # perhaps by chance, which metrics.learned rules out
     }
-    messages = _messages(given.params, metrics, classes, len(table), better, advice)
-    return Evaluation(metrics, table, validated, drawn, describe, "classification.html.j2", shown, messages)
+    messages = _messages(inputs.params, metrics, classes, len(table), better, advice)
+    return Evaluation(metrics, table, validation_table, plots, example, "classification.html.j2", context, messages)
 
 
-def _calibrated(validation: SplitPredictions, test: SplitPredictions) -> tuple[dict[str, float], Figures]:
+def _calibration(validation: SplitPredictions, test: SplitPredictions) -> tuple[dict[str, float], Figures]:
     """The temperature, and how far the probabilities are right without and with it."""
     temperature = calibration.fit_temperature(validation.predicted, validation.labels)
     plain = measures.reliability(test.predicted, test.labels)
@@ -66,35 +66,35 @@ def _calibrated(validation: SplitPredictions, test: SplitPredictions) -> tuple[d
 
 
 def _trade_off(test: SplitPredictions, threshold: float) -> tuple[dict[str, float | bool], Figures]:
-    """Of two classes: what the probabilities know, and what the threshold makes of it."""
+    """Of two classes: measures of the probabilities at every threshold, and their curves."""
     probability = test.predicted[:, 1]
     metrics = measures.two_class_metrics(probability, test.labels)
     roc, precision_recall = measures.two_class_curves(probability, test.labels, threshold)
-    drawn = {
+    plots = {
         "roc": partial(figures.roc, curve=roc, area=metrics["roc_auc"]),
         "precision_recall": partial(
             figures.precision_recall, curve=precision_recall, average=metrics["average_precision"]
         ),
     }
-    return metrics | {"threshold": threshold}, drawn  # not rounded: it decides
+    return metrics | {"threshold": threshold}, plots  # not rounded, because it decides
 
 
 def _confusion(
     counts: np.ndarray,
     classes: Sequence[str],
-    in_cells: dict[tuple[int, int], list[int]],
-    describe: Callable[[int], report.Shown],
+    rows_by_cell: dict[tuple[int, int], list[int]],
+    example: Callable[[int], report.Example],
 ) -> list[dict[str, object]]:
     """The rows of the report's table."""
 
     def cell(row: int, column: int, total: int) -> dict[str, object]:
-        right = row == column
+        correct = row == column
         return {
             "id": f"cell-{row}-{column}",
-            "title": f"{classes[row]}, {'recognized' if right else f'taken for {classes[column]}'}",
+            "title": f"{classes[row]}, {'recognized' if correct else f'taken for {classes[column]}'}",
             "count": int(counts[row, column]),
             "share": counts[row, column] / max(total, 1),
-            "shown": [describe(index) for index in in_cells.get((row, column), [])],
+            "examples": [example(index) for index in rows_by_cell.get((row, column), [])],
         }
 
     return [

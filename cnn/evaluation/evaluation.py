@@ -1,4 +1,4 @@
-"""What an evaluation takes and gives, whatever the task: classification and regression fill it in."""
+"""What an evaluation needs and returns, whatever the task: classification and regression fill it in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from cnn.common.params import Params
 from cnn.common.task import Task
 from cnn.evaluation import figures, report
 
-SHOWN_MISTAKES = 24
-IN_FIGURE = 12  # of these
+REPORT_MISTAKES = 24
+FIGURE_MISTAKES = 12  # of these
 Figures = dict[str, Callable[[Path], None]]  # by name: what draws each into a file
 
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """A split and what the model says of it.
+    """A split and the predictions for it.
 
     files: the pictures' names; images: uint8 (n, size, size, 3); labels: (n,), as dataset.Split has them; predicted:
     float32 (n, classes) probabilities, or (n, 1) numbers.
@@ -34,10 +34,7 @@ class SplitPredictions:
 
 @dataclass(frozen=True)
 class EvaluationInput:
-    """What is evaluated.
-
-    loss: of the test pictures; repeats: as tables.kept gives it.
-    """
+    """What is evaluated. loss: of the test pictures; repeats: as tables.best_epochs returns it."""
 
     params: Params
     task: Task
@@ -49,30 +46,30 @@ class EvaluationInput:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: metrics.json; predictions, validation: a row a picture of these splits.
+    """metrics: of metrics.json; predictions, validation: a row a test or validation picture.
 
-    describe: what the report shows of a test picture's row; template, shown: the report, and what else it shows of
-    this task; messages: the outcome, for the terminal; number_format: of the numbers in the predictions.
+    example: what the report shows of a test picture, from its row; template, context: the report's template, and the
+    values that it needs for this task; messages: the outcome, for the terminal; number_format: in the predictions.
     """
 
     metrics: dict[str, float | bool]
     predictions: pd.DataFrame
     validation: pd.DataFrame
     figures: Figures
-    describe: Callable[[int], report.Shown]
+    example: Callable[[int], report.Example]
     template: str
-    shown: dict[str, object]
+    context: dict[str, object]
     messages: list[str]
     number_format: str = history.FORMAT
 
 
-def mistakes_figure(images: np.ndarray, shown: Sequence[report.Shown], title: str) -> Callable[[Path], None]:
-    """What draws the first of `shown`. images: uint8 (n, size, size, 3), theirs."""
+def mistakes_figure(images: np.ndarray, mistakes: Sequence[report.Example], title: str) -> Callable[[Path], None]:
+    """What draws the first of `mistakes`. images: uint8 (n, size, size, 3), theirs."""
     captions = [
         f"{each.predicted}{'' if each.probability is None else f' {each.probability:.0%}'}\nis {each.actual}"
-        for each in shown[:IN_FIGURE]
+        for each in mistakes[:FIGURE_MISTAKES]
     ]
-    return partial(figures.mistakes, images=images[:IN_FIGURE], captions=captions, title=title)
+    return partial(figures.mistakes, images=images[:FIGURE_MISTAKES], captions=captions, title=title)
 
 
 def advice(params: Params) -> dict[str, object]:

@@ -17,9 +17,9 @@ from cnn.common import files
 from cnn.evaluation.classification_measures import Curve, Reliability
 
 matplotlib.use("svg")  # whatever screen there is
-TRAIN, VALIDATION = "#1f77b4", "#d95f02"  # told apart in grey and by colour-blind readers
-WORDS = {"r2": "R²"}  # of a score's name, where it is not the word itself
-LEAST = -1.0  # of R² that is drawn: the first epochs may be far below
+TRAIN, VALIDATION = "#1f77b4", "#d95f02"  # colour-blind readers can tell them apart, also in grey
+WORDS = {"r2": "R²"}  # of scores whose label is not their name
+LOWEST_R2 = -1.0  # that is drawn: the first epochs may be far below
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "figures",  # element ids would otherwise be random
@@ -52,11 +52,11 @@ def curves(path: Path, history: pd.DataFrame, name: str, repeats: int) -> None:
 
 
 def _score_limits(name: str, *histories: pd.DataFrame) -> tuple[float, float]:
-    """What an axis for the score `name` shows: 0 to 1, and below where R² is there."""
+    """The limits of an axis for the score `name`: 0 to 1, and lower where an R² is."""
     if name == "accuracy":
         return 0.0, 1.0
-    least = min((history[[name, f"val_{name}"]].min().min() for history in histories), default=0.0)
-    return max(LEAST, min(least - 0.05, 0.0)), 1.0
+    lowest = min((history[[name, f"val_{name}"]].min().min() for history in histories), default=0.0)
+    return max(LOWEST_R2, min(lowest - 0.05, 0.0)), 1.0
 
 
 def many_curves(path: Path, histories: dict[str, pd.DataFrame], score: str) -> None:
@@ -90,31 +90,32 @@ def intervals(
     path: Path, values: dict[str, Sequence[float]], bounds: dict[str, tuple[float, float]], score: str
 ) -> None:
     """Bars: the mean validation score of each setting, its 95% interval, and a dot for each repeat."""
-    least = 0.0 if score == "accuracy" else max(LEAST, min(0.0, *(min(numbers) - 0.05 for numbers in values.values())))
+    lowest = min(min(numbers) for numbers in values.values()) - 0.05
+    left = 0.0 if score == "accuracy" else max(LOWEST_R2, min(0.0, lowest))
     with _figure(path, figsize=(8, 1.2 + 0.42 * len(values))) as (_, axes):
-        for place, (name, numbers) in enumerate(values.items()):
+        for y, (name, numbers) in enumerate(values.items()):
             mean = float(np.mean(numbers))
-            low, high = np.clip(bounds[name], least, 1)
-            axes.barh(place, mean, color=TRAIN, alpha=0.35, height=0.7)
-            axes.plot([low, high], [place, place], color=TRAIN, lw=2.5, solid_capstyle="butt")
-            axes.plot(numbers, [place] * len(numbers), "o", color=VALIDATION, markersize=4, alpha=0.7)
-            axes.text(1.01, place, f"{mean:.3f}", va="center", fontsize=10)
+            low, high = np.clip(bounds[name], left, 1)
+            axes.barh(y, mean, color=TRAIN, alpha=0.35, height=0.7)
+            axes.plot([low, high], [y, y], color=TRAIN, lw=2.5, solid_capstyle="butt")
+            axes.plot(numbers, [y] * len(numbers), "o", color=VALIDATION, markersize=4, alpha=0.7)
+            axes.text(1.01, y, f"{mean:.3f}", va="center", fontsize=10)
         axes.set_yticks(range(len(values)), list(values))
         axes.set_ylim(len(values) - 0.5, -0.5)  # the first on top
-        axes.set_xlim(least, 1)
+        axes.set_xlim(left, 1)
         axes.grid(visible=False, axis="y")
         word = WORDS.get(score, score)
         axes.set_xlabel(f"validation {word}: mean (bar), 95% interval of it (line), repeats (dots)", labelpad=6)
 
 
 def reliability(path: Path, curves: dict[str, Reliability]) -> None:
-    """The share of right answers over the probability that was given, for each named curve."""
+    """The share of right answers over the predicted probability, for each curve by its label."""
     with _figure(path, figsize=(6.4, 4.6)) as (_, axes):
         axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="what it should be")
-        most = max(each.count.max() for each in curves.values())
+        largest = max(each.count.max() for each in curves.values())
         for (label, each), colour in zip(curves.items(), (TRAIN, VALIDATION), strict=False):
             axes.plot(each.confidence, each.accuracy, color=colour, label=label)
-            axes.scatter(each.confidence, each.accuracy, 12 + 120 * each.count / most, color=colour, alpha=0.6)
+            axes.scatter(each.confidence, each.accuracy, 12 + 120 * each.count / largest, color=colour, alpha=0.6)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
         axes.set_xlabel("probability of the more probable class", labelpad=6)
         axes.set_ylabel("share of right answers", labelpad=10)
@@ -123,35 +124,35 @@ def reliability(path: Path, curves: dict[str, Reliability]) -> None:
 
 
 def roc(path: Path, curve: Curve, area: float) -> None:
-    """The receiver operating characteristic of two classes, and the point of the threshold that is used."""
+    """The receiver operating characteristic of two classes, and the point of the chosen threshold."""
     title = f"ROC curve on the test pictures (area {area:.3f})"
     _trade_off(path, curve, ("false positive rate", "true positive rate"), title, "lower right", diagonal=True)
 
 
 def precision_recall(path: Path, curve: Curve, average: float) -> None:
-    """Precision over recall of two classes, and the point of the threshold that is used."""
+    """Precision over recall of two classes, and the point of the chosen threshold."""
     title = f"Precision and recall on the test pictures (average precision {average:.3f})"
     _trade_off(path, curve, ("recall", "precision"), title, "lower left")
 
 
 def _trade_off(
-    path: Path, curve: Curve, labels: tuple[str, str], title: str, place: str, diagonal: bool = False
+    path: Path, curve: Curve, labels: tuple[str, str], title: str, legend: str, diagonal: bool = False
 ) -> None:
-    x, y, used = curve.x, curve.y, curve.used
+    x, y, chosen = curve.x, curve.y, curve.chosen
     with _figure(path, figsize=(6.4, 4.6)) as (_, axes):
         if diagonal:
             axes.plot([0, 1], [0, 1], color="0.6", lw=1, label="chance")
         axes.plot(x, y, color=TRAIN, drawstyle="default" if diagonal else "steps-pre")
-        axes.plot(x[used], y[used], "o", color=VALIDATION, label="the threshold chosen on validation")
+        axes.plot(x[chosen], y[chosen], "o", color=VALIDATION, label="the threshold chosen on validation")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.set_xlabel(labels[0], labelpad=6)
         axes.set_ylabel(labels[1], labelpad=10)
         axes.set_title(title, loc="left", fontsize=11)
-        axes.legend(loc=place)
+        axes.legend(loc=legend)
 
 
 def scatter(path: Path, targets: Sequence[float], values: Sequence[float], margin: float) -> None:
-    """What the model says over what is, with the diagonal and the margin about it."""
+    """The predicted numbers over the actual ones, with the diagonal and the margin about it."""
     ends = np.array([min(*targets, *values), max(*targets, *values)], dtype=np.float64)
     ends += np.array([-0.04, 0.04]) * (ends[1] - ends[0])
     with _figure(path, figsize=(6.4, 5.2)) as (_, axes):
@@ -176,8 +177,8 @@ def confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
     with _figure(path, figsize=(side + 0.8, side), grid=False) as (_, axes):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         ticks = range(len(classes))
-        axes.set_xticks(ticks, [_short(name) for name in classes], rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(ticks, [_short(name) for name in classes])
+        axes.set_xticks(ticks, [_shortened(name) for name in classes], rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(ticks, [_shortened(name) for name in classes])
         if len(classes) <= 20:
             for row, column in np.ndindex(counts.shape):
                 colour = "white" if shares[row, column] > 0.5 else "black"
@@ -201,8 +202,8 @@ def mistakes(path: Path, images: Sequence[np.ndarray], captions: Sequence[str], 
         figure.suptitle(title if len(images) else "No mistakes on the test pictures", fontsize=11)
 
 
-def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _shortened(name: str, length: int = 18) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 @contextmanager

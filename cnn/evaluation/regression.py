@@ -1,4 +1,4 @@
-"""Evaluating a network that gives numbers: measures, figures and the report's contents."""
+"""The evaluation of a network that predicts numbers: measures, figures and the report's contents."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,34 +9,35 @@ from cnn.common import render
 from cnn.common.params import Params
 from cnn.evaluation import evaluation, figures, report
 from cnn.evaluation import regression_measures as measures
-from cnn.evaluation.evaluation import SHOWN_MISTAKES, Evaluation, EvaluationInput
+from cnn.evaluation.evaluation import REPORT_MISTAKES, Evaluation, EvaluationInput
 from cnn.model import examples
 
 
-def evaluate(given: EvaluationInput) -> Evaluation:
-    test = given.test
-    validated, table = (
-        measures.table(each.files, each.labels.astype(np.float64), each.predicted[:, 0].astype(np.float64))
-        for each in (given.validation, test)
+def evaluate(inputs: EvaluationInput) -> Evaluation:
+    test = inputs.test
+    validation_table, table = (
+        measures.table(split.files, split.labels.astype(np.float64), split.predicted[:, 0].astype(np.float64))
+        for split in (inputs.validation, test)
     )
-    metrics = measures.metrics(table, validated, given.loss, given.repeats, given.task.mean)
+    metrics = measures.metrics(table, validation_table, inputs.loss, inputs.repeats, inputs.task.mean)
 
-    def describe(row: int) -> report.Shown:
+    def example(row: int) -> report.Example:
         file, target, value = table.loc[row, ["file", "target", "value"]]
         picture = render.picture_source(test.images[row])
-        return report.Shown(picture, file, render.number(target), render.number(value))
+        return report.Example(picture, file, render.number(target), render.number(value))
 
-    worst = examples.largest_errors(test.files, table["error"].to_numpy())[:SHOWN_MISTAKES]
-    mistakes = [describe(row) for row in worst]
-    drawn = {
+    worst = examples.largest_errors(test.files, table["error"].to_numpy())[:REPORT_MISTAKES]
+    mistakes = [example(row) for row in worst]
+    plots = {
         "scatter": partial(figures.scatter, targets=table["target"], values=table["value"], margin=metrics["margin"]),
         "mistakes": evaluation.mistakes_figure(test.images[worst], mistakes, "The largest errors on test pictures"),
     }
-    advice = evaluation.advice(replace(given.params, loss="auto"))  # there is but one loss for numbers
-    messages = _messages(given.params, metrics, len(table), advice)
+    advice = evaluation.advice(replace(inputs.params, loss="auto"))  # there is only one loss for numbers
+    context = advice | {"mistakes": mistakes}
+    messages = _messages(inputs.params, metrics, len(table), advice)
+    number_format = "%.7g"  # whatever their scale
     return Evaluation(
-        *(metrics, table, validated, drawn, describe, "regression.html.j2", advice | {"mistakes": mistakes}, messages),
-        number_format="%.7g",  # whatever their scale
+        metrics, table, validation_table, plots, example, "regression.html.j2", context, messages, number_format
     )
 
 

@@ -1,4 +1,4 @@
-"""What the model said where numbers are asked for, and the measures taken from it."""
+"""Tables and measures of predicted numbers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,11 +11,11 @@ from cnn.evaluation.classification_measures import CONFIDENCE
 from cnn.model import examples, labels
 
 RESAMPLES = 2000
-AT_ONCE = 50  # resamples, so that memory stays small
+BATCH = 50  # resamples at a time, so that memory stays small
 
 
 def table(files: Sequence[str], targets: np.ndarray, values: np.ndarray) -> pd.DataFrame:
-    """One row a picture: file, target, value (what the model says), error, and the ranges `actual` and `predicted`.
+    """One row a picture: file, target, value (the predicted one), error, and the ranges `actual` and `predicted`.
 
     targets, values: float (n,). The ranges have about as many targets each; values outside count in the outer ones.
     """
@@ -34,7 +34,10 @@ def table(files: Sequence[str], targets: np.ndarray, values: np.ndarray) -> pd.D
 
 
 def r2(targets: np.ndarray, values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The coefficient of determination: 1 - the mean squared error over the targets' variance."""
+    """The coefficient of determination: 1 - the mean squared error over the targets' variance.
+
+    This is own code, because scikit-learn's r2_score takes one sample at a time, and `interval` has thousands.
+    """
     return 1 - np.mean((values - targets) ** 2, axis=axis) / np.var(targets, axis=axis)
 
 
@@ -44,12 +47,12 @@ def interval(targets: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     A resample in which all targets are equal has no R2, and is left out.
     """
     generator = np.random.default_rng(0)
-    found = []
-    for _ in range(RESAMPLES // AT_ONCE):
-        rows = generator.integers(0, len(targets), (AT_ONCE, len(targets)))
+    scores = []
+    for _ in range(RESAMPLES // BATCH):
+        rows = generator.integers(0, len(targets), (BATCH, len(targets)))
         rows = rows[np.ptp(targets[rows], axis=1) > 0]
-        found.append(r2(targets[rows], values[rows]))
-    low, high = np.quantile(np.concatenate(found), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        scores.append(r2(targets[rows], values[rows]))
+    low, high = np.quantile(np.concatenate(scores), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
@@ -59,9 +62,9 @@ def metrics(
     """metrics.json: flat, rounded, few.
 
     test, validation: as `table` gives them; loss: of the test pictures; repeats: one row a repeat with val_r2 and
-    val_loss; mean: of the targets trained on. r2_low and r2_high: as `interval` has them; learned says whether they
-    lie above 0, which always saying the mean reaches. chance is the mean absolute error of that. margin is fitted on
-    the validation pictures; coverage is the share of the test pictures that it holds for.
+    val_loss; mean: of the targets trained on. r2_low and r2_high: as `interval` has them; learned: whether they lie
+    above 0, which is the R2 of always predicting the mean; chance: the mean absolute error of that. margin: of the
+    validation pictures; coverage: the share of the test pictures whose error is within it.
     """
     targets, values = test["target"].to_numpy(np.float64), test["value"].to_numpy(np.float64)
     errors = np.abs(values - targets)

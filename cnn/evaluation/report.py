@@ -1,4 +1,4 @@
-"""report.html: what was done and what came of it, in one file that needs nothing else."""
+"""report.html: the parameters, the pictures and the results, in one file that needs no other."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +11,14 @@ from cnn.common.params import Params
 from cnn.model import occlusion
 
 FILE = Path("reports/report.html")
-SHOWN_GROUPS = 8  # groups of pictures that look the same
-SHOWN_TOGETHER = 4  # pictures of such a group
+MAX_GROUPS = 8  # of pictures that look the same
+MAX_IN_GROUP = 4
 Pictures = dict[str, list[dict[str, str]]]  # for each split the rows of pictures.csv
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture in the report; `source` is a data: address. Where numbers are asked for there is no probability."""
+class Example:
+    """A picture in the report and its prediction; `source` is a data: address; a number has no probability."""
 
     source: str
     file: str
@@ -28,7 +28,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Alike:
+class LookAlike:
     """One of several pictures that look the same; `source` is a data: address."""
 
     source: str
@@ -43,11 +43,11 @@ def write(
     data: dict,
     metrics: dict[str, float | bool],
     figures: Path,
-    heatmaps: Sequence[tuple[str, Shown]],
-    alike: Sequence[Sequence[Alike]],
-    **shown: object,
+    heatmaps: Sequence[tuple[str, Example]],
+    look_alikes: Sequence[Sequence[LookAlike]],
+    **context: object,
 ) -> None:
-    """Write FILE. figures: the folder with the figures; shown: what else the template wants."""
+    """Write FILE. figures: the folder with the figures; context: what else the template needs."""
     render.write(
         FILE,
         f"evaluation/templates/{template}",
@@ -58,9 +58,9 @@ def write(
         classes=data["classes"],
         metrics=metrics,
         figures={path.stem: render.figure_source(path) for path in sorted(figures.glob("*.svg"))},
-        reasons=heatmaps,
-        alike=alike,
-        **shown,
+        heatmaps=heatmaps,
+        look_alikes=look_alikes,
+        **context,
     )
 
 
@@ -69,7 +69,7 @@ def heatmap_source(image: np.ndarray, heatmap: np.ndarray) -> str:
     return render.picture_source(occlusion.overlay(image, heatmap))
 
 
-def look_alikes(pictures: Pictures, images: dict[str, np.ndarray]) -> list[list[Alike]]:
+def look_alikes(pictures: Pictures, images: dict[str, np.ndarray]) -> list[list[LookAlike]]:
     """Some of the pictures that are in the data more than once, those under two classes first.
 
     images: uint8 (n, size, size, 3) of each split.
@@ -85,10 +85,10 @@ def look_alikes(pictures: Pictures, images: dict[str, np.ndarray]) -> list[list[
 
     return [
         [
-            Alike(render.picture_source(images[row["split"]][index]), row["file"], row["label"], row["split"])
-            for index, row in members[:SHOWN_TOGETHER]
+            LookAlike(render.picture_source(images[row["split"]][index]), row["file"], row["label"], row["split"])
+            for index, row in members[:MAX_IN_GROUP]
         ]
-        for members in sorted(groups.values(), key=order)[:SHOWN_GROUPS]
+        for members in sorted(groups.values(), key=order)[:MAX_GROUPS]
     ]
 
 

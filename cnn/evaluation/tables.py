@@ -13,6 +13,6 @@ def write_table(path: Path, table: pd.DataFrame, number_format: str = FORMAT) ->
     files.write_text(path, table.to_csv(index=False, float_format=number_format, lineterminator="\n"))
 
 
-def kept(repeats: pd.DataFrame) -> pd.DataFrame:
-    """Of reports/repeats.csv the row that counts for each repeat, in the order of repeats."""
+def best_epochs(repeats: pd.DataFrame) -> pd.DataFrame:
+    """Of reports/repeats.csv the best epoch of each repeat (cnn.common.history), in the order of repeats."""
     return repeats[repeats["kept"] == 1].set_index("repeat").sort_index()

@@ -10,6 +10,11 @@ import numpy as np
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
 
+# isort: split
+# The backend has imported TensorFlow quietly; before it, these two would let it greet on stderr.
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
 METADATA = "classifier"  # the name of the metadata in the file; its bytes are JSON
 
 
@@ -40,7 +45,7 @@ def quantize(model: keras.Model, images: np.ndarray, metadata: dict[str, object]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
     file = _converted(converter, metadata)
     try:
-        answers(file, images[:1])
+        predict(file, images[:1])
     except RuntimeError:
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -48,44 +53,36 @@ def quantize(model: keras.Model, images: np.ndarray, metadata: dict[str, object]
     return file
 
 
-def answers(file: bytes, images: np.ndarray) -> np.ndarray:
-    """What a converted network says of uint8 (n, size, size, 3): float32 (n, outputs)."""
+def predict(file: bytes, images: np.ndarray) -> np.ndarray:
+    """What a converted network gives for uint8 (n, size, size, 3): float32 (n, outputs)."""
     interpreter = tf.lite.Interpreter(model_content=file)
     interpreter.allocate_tensors()
-    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
-    scale, zero = answer["quantization"]
+    (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero_point = output["quantization"]
     results = []
     for image in images:
-        interpreter.set_tensor(given["index"], image[None].astype(given["dtype"]))
+        interpreter.set_tensor(input_["index"], image[None].astype(input_["dtype"]))
         interpreter.invoke()
-        result = interpreter.get_tensor(answer["index"])[0].astype(np.float32)
-        results.append((result - zero) * scale if scale else result)
+        result = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        results.append((result - zero_point) * scale if scale else result)
     return np.array(results, dtype=np.float32)
 
 
 def read_metadata(file: bytes) -> dict[str, object]:
-    """What `convert` and `quantize` were given as metadata."""
-    model = _flatbuffers().read_model_from_bytearray(bytearray(file))
+    """The metadata that `convert` or `quantize` wrote."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
     (buffer,) = (each.buffer for each in model.metadata if each.name in (METADATA, METADATA.encode()))
     return json.loads(bytes(model.buffers[buffer].data))
 
 
 def _converted(converter: tf.lite.TFLiteConverter, metadata: dict[str, object]) -> bytes:
     """The converter's file, with `metadata` as JSON in a buffer of its own."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
     with contextlib.redirect_stdout(io.StringIO()):  # it prints every tensor's address
         file = converter.convert()
-    model = _flatbuffers().read_model_from_bytearray(bytearray(file))
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(json.dumps(metadata, ensure_ascii=False).encode())
     entry.name, entry.buffer = METADATA, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return bytes(_flatbuffers().convert_object_to_bytearray(model))
-
-
-def _flatbuffers():
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    return flatbuffer_utils
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

@@ -24,26 +24,26 @@ from cnn.model import occlusion
 HOST = "127.0.0.1"
 
 
-def answer(model: Model, pixels: np.ndarray, alike: Sequence[tuple[np.ndarray, str, str]]) -> dict[str, object]:
-    """What the page shows of a picture, uint8 (size, size, 3). alike: (picture, file, class) of training pictures."""
-    (row,) = tables.answer(model, [("", pixels, "")])
+def answer(model: Model, pixels: np.ndarray, nearest: Sequence[tuple[np.ndarray, str, str]]) -> dict[str, object]:
+    """What the page shows of a picture, uint8 (size, size, 3). nearest: (picture, file, label) of training pictures."""
+    (row,) = tables.predict(model, [("", pixels, "")])
     return {
         "classes": [{"name": name, "probability": probability} for name, probability in row.classes],
-        "words": row.words(top=1),
+        "text": row.text(top=1),
         "picture": render.picture_source(pixels),
         "heat": render.picture_source(occlusion.overlay(pixels, model.heat(pixels))),
         "nearest": [
-            {"source": render.picture_source(image), "file": file, "label": label} for image, file, label in alike
+            {"source": render.picture_source(image), "file": file, "label": label} for image, file, label in nearest
         ],
     }
 
 
-def application(model: Model, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> Starlette:
-    """GET / is the page; POST /classify takes a picture's bytes, at most `most`, and gives what `respond` says."""
+def application(model: Model, max_bytes: int, respond: Callable[[np.ndarray], dict[str, object]]) -> Starlette:
+    """GET / is the page; POST /classify takes a picture's bytes, at most `max_bytes`, and returns `respond`'s JSON."""
 
     async def show(request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        html = render.render("inference/assets/demo.html.j2", nonce=nonce, classes=model.classes, most=most)
+        html = render.render("inference/assets/demo.html.j2", nonce=nonce, task=model.task, max_bytes=max_bytes)
         allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'"
         return HTMLResponse(html, headers={"Content-Security-Policy": f"{allowed}; connect-src 'self'"})
 
@@ -56,8 +56,8 @@ def application(model: Model, most: int, respond: Callable[[np.ndarray], dict[st
         try:
             async for part in request.stream():
                 data += part
-                if len(data) > most:
-                    return JSONResponse({"error": f"the picture is larger than {most // 2**20} MiB"}, 413)
+                if len(data) > max_bytes:
+                    return JSONResponse({"error": f"the picture is larger than {max_bytes // 2**20} MiB"}, 413)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         try:
@@ -73,7 +73,7 @@ def application(model: Model, most: int, respond: Callable[[np.ndarray], dict[st
     )
 
 
-def serve(port: int, model: Model, most: int, respond: Callable[[np.ndarray], dict[str, object]]) -> None:
+def serve(port: int, model: Model, max_bytes: int, respond: Callable[[np.ndarray], dict[str, object]]) -> None:
     """Serve the page until Ctrl-C. port: 0 takes a free one. Raises UserError when the port is taken."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +81,7 @@ def serve(port: int, model: Model, most: int, respond: Callable[[np.ndarray], di
             listener.bind((HOST, port))
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error.strerror}); try another: --port 8001") from None
-        listener.listen()  # before the address is said: who opens it at once waits instead of being refused
+        listener.listen()  # before the address is printed: who opens it at once waits instead of being refused
         print(f"open http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
-        app = application(model, most, respond)
+        app = application(model, max_bytes, respond)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

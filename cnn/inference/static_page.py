@@ -1,12 +1,11 @@
 """The page to drop a photo on as one file that runs the model in the browser itself, without a server or a network.
 
 It carries ONNX Runtime's WebAssembly build (npm's onnxruntime-web), the exported model and some training pictures.
-stages/lib/demo_browser.js computes there what inference.Model and decode compute here.
+assets/demo_browser.js computes there what inference.Model and decode compute here.
 """
 
 import base64
 import gzip
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from cnn.common import render
 from cnn.common.runtime import UserError
+from cnn.common.task import Classification
 from cnn.data import decode
 from cnn.evaluation import calibration
 from cnn.inference.model import EXPORTED, Model
@@ -29,14 +29,14 @@ def write(
     runtime: Path,
     images: np.ndarray,
     names: Sequence[tuple[str, str]],
-    shown: int,
-    most: int,
+    nearest: int,
+    max_bytes: int,
 ) -> None:
     """Write the page to `path`.
 
     model_file: as inference.Model takes it; runtime: onnxruntime-web's dist folder; images: training pictures uint8
-    (n, size, size, 3), of which the nearest `shown` are shown, with names (file, label); most: bytes of a file that is
-    looked at. Raises UserError.
+    (n, size, size, 3), with names (file, label), of which the page shows the `nearest` ones; max_bytes: of a file that
+    the page reads. Raises UserError.
     """
     model = Model(model_file)
     contents = {"model": model_file.with_suffix(EXPORTED).read_bytes()}
@@ -47,19 +47,19 @@ def write(
     contents["features"] = model.features(images).astype("<f4").tobytes()
     settings = {
         "size": model.size,
-        "classes": model.classes,
+        "classes": model.task.classes if isinstance(model.task, Classification) else None,
         "temperature": model.temperature,
         "threshold": model.threshold,
         "margin": model.margin,
-        "smallest": calibration.SMALLEST,
-        "least": decode.MIN_SIDE,
-        "most_pixels": decode.MAX_DECODED,
-        "held": math.ceil(decode.HELD * model.size),
-        "starts": occlusion.starts(model.size),
-        "side": occlusion.side(model.size),
+        "min_probability": calibration.SMALLEST,
+        "min_side": decode.MIN_SIDE,
+        "max_pixels": decode.MAX_DECODED,
+        "min_decoded_side": decode.min_decoded_side(model.size),
+        "patch_starts": occlusion.starts(model.size),
+        "patch_side": occlusion.side(model.size),
         "colour": occlusion.COLOUR,
-        "shown": shown,
-        "nearest": [
+        "nearest": nearest,
+        "training_pictures": [
             {"source": render.picture_source(image), "file": file, "label": label}
             for image, (file, label) in zip(images, names, strict=True)
         ],
@@ -67,12 +67,13 @@ def write(
     render.write(
         path,
         "inference/assets/demo_static.html.j2",
-        classes=model.classes,
-        most=most,
+        task=model.task,
+        max_bytes=max_bytes,
         settings=settings,
-        packed={key: _packed(content) for key, content in contents.items()},
+        embedded={key: _encoded(content) for key, content in contents.items()},
     )
 
 
-def _packed(content: bytes) -> str:
+def _encoded(content: bytes) -> str:
+    """As base64 of gzip."""
     return base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")

@@ -1,7 +1,7 @@
 """Is one setting better than another? Paired differences over repeats, with an interval, and the words for it.
 
 Repeats with the same number share their seed and the pictures' split, so what differs between two
-settings is taken repeat by repeat. The interval is Student's for paired samples.
+settings is measured repeat by repeat. The interval is Student's for paired samples.
 It speaks of other first weights and orders on the same pictures, not of other pictures.
 """
 
@@ -37,10 +37,10 @@ def level(comparisons: int) -> float:
 
 
 def paired(before: Sequence[float], after: Sequence[float], confidence: float, grid: float = 0.0) -> Difference:
-    """after - before, both with one number a repeat in the same order. One repeat has an endless interval.
+    """after - before, both with one number a repeat in the same order. One repeat has an infinite interval.
 
     grid: the step between the values that a number can have (1 / pictures for an accuracy). Few repeats of so
-    coarse numbers may agree by chance, so no deviation is taken for smaller than the rounding to the grid gives:
+    coarse numbers may agree by chance, so no deviation counts as smaller than what rounding to the grid gives:
     grid / sqrt(6) for the difference of two rounded numbers.
     """
     differences = np.subtract(after, before)
@@ -58,25 +58,25 @@ def _half(deviation: float, n: float | np.ndarray, confidence: float) -> float |
 
 
 def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
-    """The CONFIDENCE interval of the mean of independent values; a point where they are equal, endless for one."""
+    """The CONFIDENCE interval of the mean of independent values; a point where they are equal, infinite for one."""
     difference = paired(np.zeros(len(values)), values, CONFIDENCE)
     return difference.low, difference.high
 
 
-def verdict(difference: Difference, worth: float) -> str:
+def verdict(difference: Difference, min_effect: float) -> str:
     """What the interval says of a number of which more is better.
 
-    worth: the smallest difference of interest. "No measurable change" means that the whole interval lies within
+    min_effect: the smallest difference of interest. "No measurable change" means that the whole interval lies within
     it (an equivalence test: Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), not that too little was measured.
     """
     if difference.low > 0:
         return IMPROVED
     if difference.high < 0:
         return WORSE
-    return UNCHANGED if -worth <= difference.low and difference.high <= worth else UNKNOWN
+    return UNCHANGED if -min_effect <= difference.low and difference.high <= min_effect else UNKNOWN
 
 
-def repeats_needed(difference: Difference, worth: float, confidence: float) -> int | None:
+def repeats_needed(difference: Difference, min_effect: float, confidence: float) -> int | None:
     """The repeats with which `verdict` could tell, if mean and spread stay as they are.
 
     None where one repeat shows no spread, or where not even MOST_REPEATS would do.
@@ -86,5 +86,5 @@ def repeats_needed(difference: Difference, worth: float, confidence: float) -> i
     n = np.arange(2, MOST_REPEATS + 1)
     halves = _half(difference.deviation, n, confidence)
     mean = abs(difference.mean)
-    enough = (halves < mean) | (mean + halves <= worth)
+    enough = (halves < mean) | (mean + halves <= min_effect)
     return int(n[np.argmax(enough)]) if enough.any() else None

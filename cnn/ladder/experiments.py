@@ -1,4 +1,4 @@
-"""DVC experiments: run one aside from the workspace, find it again, and read what it left.
+"""DVC experiments: run one outside the workspace, find it again, and read its results.
 
 An experiment is a commit under refs/exps/ in git, with its parameters, results and dvc.lock, and its large
 outputs in DVC's cache. `dvc exp run --temp` works in a folder of its own: the workspace, params.yaml
@@ -6,18 +6,20 @@ included, stays as it is, even if the process is killed.
 """
 
 import functools
-import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import dvc.api
 import yaml
+from dvc.dependency.base import Dependency
+from dvc.repo import Repo
 
 from cnn.common import files
 from cnn.common.params import FILE, Params, check
@@ -42,8 +44,6 @@ class Experiment:
 
     def open_output(self, path: str):
         """A file of the experiment that DVC keeps, opened for reading bytes."""
-        import dvc.api
-
         return dvc.api.open(path, rev=self.commit, mode="rb")
 
     def seconds(self) -> float | None:
@@ -54,91 +54,77 @@ class Experiment:
 def find(params: Params, target: str, mark: str) -> Experiment | None:
     """A finished experiment whose stage `target` `dvc repro` with these parameters would not run again.
 
-    mark: how the commit message of those begins that are looked at.
+    mark: what the message of its commit begins with.
     """
-    for reference, commit in _made(mark):
+    for reference, commit in _experiments(mark).items():
         experiment = Experiment(reference.rsplit("/", 1)[1], commit)
         if _params(commit, params.workers) == params and _is_up_to_date(experiment, target):
             return experiment
     return None
 
 
-def run(name: str, params: Params, message: str, mark: str, listen: Callable[[str], None]) -> Experiment:
+def run(name: str, params: Params, message: str, mark: str, on_line: Callable[[str], None]) -> Experiment:
     """Run the pipeline with these parameters as an experiment called `name`, or `name`-2 and so on if that is taken.
 
     It takes the place of an older experiment with the same parameters whose message begins with `mark`, and of no
-    other. listen: is given each line that the run prints. Raises UserError with the reason of a failed run.
+    other. on_line: called with each line that the run prints. Raises UserError with the reason of a failed run.
     """
-    place = _place(name, params, mark)
-    # DVC's --force would take the place at once, and run every stage anew, those that nothing changed included.
-    name = _free(place)
+    # DVC's --force would replace the older one at once, and run every stage anew, those that nothing changed included.
+    final_name, name = _names(name, params, mark)
     command = [*DVC, "exp", "run", "--temp", "--name", name, "--message", mark + message]
     for key, value in asdict(params).items():
         command += ["--set-param", f"{key}={_in_hydra(value)}"]
-    command += _copied(params.images)
+    for path in _paths_to_copy(params.images):
+        command += ["--copy-paths", path]
     # dvc.yaml calls plain `python`, which must be the one that runs this.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    begun = time.monotonic()
+    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    start = time.monotonic()
     lines = []
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=os.environ | {"PATH": path},
-    ) as process:
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"}
+    with subprocess.Popen(command, env=environment, **output) as process:
         try:
             for line in process.stdout:
                 lines.append(line.rstrip())
-                listen(lines[-1])
+                on_line(lines[-1])
         except BaseException:
             process.terminate()
             raise
     if process.returncode:
         raise UserError(f"{name} failed: {_reason(lines)}")
-    if name != place:
-        renamed = subprocess.run([*DVC, "exp", "rename", "--quiet", "--force", name, place], check=False)
-        name = name if renamed.returncode else place  # DVC says why; what was measured is found by its parameters
-    commit = _git("rev-parse", _reference(name)).decode().strip()
-    files.write_json(SECONDS, _seconds() | {commit: round(time.monotonic() - begun, 1)})
+    if name != final_name:
+        renamed = subprocess.run([*DVC, "exp", "rename", "--quiet", "--force", name, final_name], check=False)
+        if renamed.returncode == 0:  # otherwise DVC says why; the experiment is found by its parameters all the same
+            name = final_name
+    commit = _git("rev-parse", _prefix() + name).decode().strip()
+    files.write_json(SECONDS, _seconds() | {commit: round(time.monotonic() - start, 1)})
     return Experiment(name, commit)
 
 
-def _reference(name: str) -> str:
-    """Where git has the experiment `name` of the commit that the workspace is at."""
+def _prefix() -> str:
+    """Of the references of the experiments that start from the commit that the workspace is at."""
     baseline = _git("rev-parse", "HEAD").decode().strip()
-    return f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"
+    return f"refs/exps/{baseline[:2]}/{baseline[2:]}/"
 
 
-def _made(mark: str) -> list[tuple[str, str]]:
-    """The references and commits of all experiments whose message begins with `mark`."""
+def _experiments(mark: str) -> dict[str, str]:
+    """The references of all experiments whose message begins with `mark`, and their commits."""
     lines = _git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps").decode().splitlines()
     found = [line.split(" ", 2) for line in sorted(lines)]
-    return [(reference, commit) for reference, commit, subject in found if subject.startswith(mark)]
+    return {reference: commit for reference, commit, subject in found if subject.startswith(mark)}
 
 
-def _place(name: str, params: Params, mark: str) -> str:
-    """The first of `_numbered` that is free at this commit or has an older experiment with the same parameters."""
-    ours = dict(_made(mark))
-    for each in _numbered(name):
-        reference = _reference(each)
-        if reference in ours and _params(ours[reference], params.workers) == params:
-            return each
-        if not _git("for-each-ref", reference):
-            return each
-    raise AssertionError
+def _names(name: str, params: Params, mark: str) -> tuple[str, str]:
+    """Two names of the row `name`, `name`-2, `name`-3 and so on: the final one, and one for the time of the run.
 
-
-def _free(name: str) -> str:
-    """The first of `_numbered` that no experiment of this commit has."""
-    return next(each for each in _numbered(name) if not _git("for-each-ref", _reference(each)))
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """`name`, `name`-2, `name`-3 and so on."""
-    yield name
-    yield from (f"{name}-{number}" for number in itertools.count(2))
+    Each is the first that no experiment of this commit has; but the final one may be that of an older experiment
+    with the same parameters.
+    """
+    prefix, taken, marked = _prefix(), _experiments(""), _experiments(mark)
+    row = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
+    free = next(each for each in row if prefix + each not in taken)
+    older = [each for each in row if prefix + each in marked]
+    same = [each for each in older if _params(marked[prefix + each], params.workers) == params]
+    return min([*same, free], key=row.index), free
 
 
 @functools.cache
@@ -170,32 +156,31 @@ def _is_up_to_date(experiment: Experiment, target: str) -> bool:
     return True
 
 
-@functools.cache  # a program asks for the same files for every setting
+@functools.cache  # every setting depends on the same files
 def _md5(path: str) -> str | None:
-    """What DVC writes in dvc.lock for a file or a folder of the workspace; None if it is missing."""
+    """What dvc.lock would hold for a file or folder of the workspace; None if it is missing. .dvcignore counts."""
     if not Path(path).exists():
         return None
     if Path(path).is_file():
         return files.md5(path)
-    from dvc.dependency.base import Dependency
-    from dvc.repo import Repo
-
     with Repo() as repo:
         return Dependency(None, path, repo=repo).get_hash().value
 
 
-def _copied(images: str) -> list[str]:
-    """Options that bring the pictures into the experiment's folder, where neither git nor DVC does."""
+def _paths_to_copy(images: str) -> list[str]:
+    """What neither git nor DVC brings into the experiment's folder: pictures, and new files that stages depend on."""
+    stages = yaml.safe_load(Path(PIPELINE).read_text(encoding="utf-8"))["stages"].values()
+    deps = [dep for stage in stages for dep in stage.get("deps", []) if "$" not in dep]  # ${images} has a $
+    untracked = _git("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", *deps)
+    new = [path for path in os.fsdecode(untracked).split("\0") if path]
     path = Path(images)
     if path.is_absolute():
-        return []
+        return new
     lock = yaml.safe_load(Path(LOCK).read_text(encoding="utf-8")) if Path(LOCK).exists() else {"stages": {}}
     outs = {out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
     tracked = subprocess.run(["git", "ls-files", "--", images], capture_output=True, check=False)
     with_dvc = any(Path(f"{each}.dvc").exists() for each in (path, *path.parents))
-    if path.as_posix() in outs or with_dvc or tracked.stdout:
-        return []
-    return ["--copy-paths", images]
+    return new if path.as_posix() in outs or with_dvc or tracked.stdout else [*new, images]
 
 
 def _in_hydra(value: object) -> str:
@@ -206,12 +191,12 @@ def _in_hydra(value: object) -> str:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """What a failed run said was the matter: our own last error, or else DVC's."""
+    """Why a run failed: our own last error, or else DVC's."""
     for start in ("error: ", "ERROR: "):
         for line in reversed(lines):
             if line.startswith(start):
                 return line.removeprefix(start)
-    return lines[-1] if lines else "no word was said"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _seconds() -> dict[str, float]:
@@ -221,9 +206,9 @@ def _seconds() -> dict[str, float]:
 def _git(*arguments: str) -> bytes:
     done = subprocess.run(["git", *arguments], capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        errors = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(
-            f"git {arguments[0]} failed ({said[-1] if said else done.returncode}); experiments need a git "
+            f"git {arguments[0]} failed ({errors[-1] if errors else done.returncode}); experiments need a git "
             "repository with a first commit: git add -A && git commit -m start"
         )
     return done.stdout

@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 
 from cnn.common import dataset, history, render
-from cnn.evaluation import figures
+from cnn.common.task import Classification
+from cnn.evaluation import figures, tables
 from cnn.ladder import comparison
-from cnn.ladder.comparison import IMPROVED, UNKNOWN, WORSE, Difference
+from cnn.ladder.comparison import IMPROVED, UNCHANGED, UNKNOWN, WORSE, Difference
 from cnn.ladder.experiments import Experiment
 from cnn.ladder.rungs import Setting
 
 FAILED, NOTHING = "could not be trained", "nothing to compare with"
 AGAIN = "search-best"  # the best trial of a search, measured again
-ANSWERS = {IMPROVED: "yes", WORSE: "no", comparison.UNCHANGED: "no", UNKNOWN: "not known yet"}
+CLAIM_HOLDS = {IMPROVED: "yes", WORSE: "no", UNCHANGED: "no", UNKNOWN: "not known yet"}
 NO_NUMBER = "\N{EN DASH}"
 SHOWN_CHANGES = 12  # pictures of mistakes fixed, and as many of mistakes made, a step
 
@@ -40,7 +41,7 @@ class Measured:
     @cached_property
     def repeats(self) -> pd.DataFrame:
         """The row of reports/repeats.csv that counts for each repeat."""
-        return history.kept(self._csv(history.REPEATS))
+        return tables.best_epochs(self._csv(history.REPEATS))
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -48,7 +49,7 @@ class Measured:
 
     @cached_property
     def validation(self) -> pd.DataFrame:
-        """The kept model's predictions for the validation pictures (predictions.table, regression.table)."""
+        """reports/validation.csv: the predictions of the best repeat's model for the validation pictures."""
         return self._csv(Path("reports/validation.csv"), dtype={"file": str, "actual": str, "predicted": str})
 
     @cached_property
@@ -57,7 +58,7 @@ class Measured:
 
     @property
     def score_name(self) -> str:
-        """One of history.SCORES."""
+        """One of cnn.common.task.SCORES."""
         return history.score(self.repeats)
 
     @property
@@ -73,7 +74,7 @@ class Measured:
     @property
     def grid(self) -> float:
         """The step between the values that a score can have."""
-        return 1 / len(self.validation) if self.score_name == history.ACCURACY else 0.0
+        return 1 / len(self.validation) if self.score_name == Classification.score else 0.0
 
     @property
     def spread(self) -> str:
@@ -90,7 +91,7 @@ class Measured:
         return f"{seconds:.0f} s" if seconds else "not run here"
 
     def validation_images(self) -> np.ndarray | None:
-        """uint8 (n, size, size, 3) in the order of `validation`; None where DVC's cache has them no more."""
+        """uint8 (n, size, size, 3) in the order of `validation`; None where DVC's cache no longer has them."""
         path = dataset.array_files("validation")[0].as_posix()
         try:
             with self.experiment.open_output(path) as file:
@@ -105,15 +106,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Compared:
-    """A line of the tables: a setting beside the one it came from."""
+    """A line of the tables: a setting and how it differs from the one that it came from."""
 
-    table: str  # "ladder": with the rung before; "alone": with the first one
+    table: str  # "ladder": compared with the rung before; "alone": with the first one
     measured: Measured
     before: Measured | None
     score: Difference | None
     loss: Difference | None
     verdict: str
-    needed: int | None
+    needed: int | None  # repeats, where there were too few
 
     @property
     def rung(self) -> str:
@@ -128,17 +129,9 @@ class Compared:
         return ", ".join(f"{key} {_text(old[key])} to {_text(new[key])}" for key in new if old[key] != new[key])
 
     @property
-    def answer(self) -> str:
+    def claim_holds(self) -> str:
         """Whether the claim holds on these pictures."""
-        return ANSWERS.get(self.verdict, "not known") if self.before else ""
-
-    @property
-    def score_words(self) -> str:
-        return _words(self.score)
-
-    @property
-    def loss_words(self) -> str:
-        return _words(self.loss)
+        return CLAIM_HOLDS.get(self.verdict, "not known") if self.before else ""
 
     @property
     def words(self) -> str:
@@ -148,52 +141,44 @@ class Compared:
         return f"{UNKNOWN}; about {self.needed:,} needed" if self.needed else f"{UNKNOWN}; try at least 5"
 
 
-def compare(measured: Sequence[Measured], worth: float) -> list[Compared]:
-    """The lines of both tables, each of which compares every rung but the first.
+def compare(measured: Sequence[Measured], min_effect: float) -> list[Compared]:
+    """The lines of the tables "ladder" and "alone", each of which compares every rung but the first.
 
-    The intervals of a table hold together with 95%: the two answer different questions.
+    measured: as rungs.settings orders them. The intervals of a table hold together with 95%: the two answer
+    different questions.
     """
     named = {each.name: each for each in measured}
-    pairs = [("ladder" if each.setting.rung.name == each.name else "alone", each) for each in measured]
-    if len(measured) > 1:  # the first change stands alone in the ladder already
-        pairs.insert(sum(table == "ladder" for table, _ in pairs), ("alone", measured[1]))
-    confidence = comparison.level(_comparisons(measured))
+    ladder = [each for each in measured if each.name == each.setting.rung.name]
+    alone = [*measured[1:2], *measured[len(ladder) :]]  # the first change stands alone in the ladder already
+    confidence = comparison.level(len(ladder) - 1)
     lines = []
-    for table, each in pairs:
+    for table, each in [*(("ladder", each) for each in ladder), *(("alone", each) for each in alone)]:
         before = named[each.setting.before] if each.setting.before else None
         score = loss = needed = None
         verdict = FAILED if each.failure else NOTHING if before and before.failure else ""
         if before and not verdict:
             score = comparison.paired(before.scores, each.scores, confidence, each.grid)
             loss = comparison.paired(before.repeats["val_loss"], each.repeats["val_loss"], confidence)
-            verdict = comparison.verdict(score, worth)
-            needed = comparison.repeats_needed(score, worth, confidence)
-        lines.append(Compared(table, each, before, score, loss, verdict, needed if verdict == UNKNOWN else None))
+            verdict = comparison.verdict(score, min_effect)
+            needed = comparison.repeats_needed(score, min_effect, confidence) if verdict == UNKNOWN else None
+        lines.append(Compared(table, each, before, score, loss, verdict, needed))
     return lines
 
 
-def _comparisons(measured: Sequence[Measured]) -> int:
-    """How many a table makes."""
-    return len({each.setting.rung.name for each in measured}) - 1
+def write(
+    folder: Path, measured: Sequence[Measured], images: str, command: str, min_effect: float, pictures: bool
+) -> Path:
+    """Write ladder.csv, ladder.md, ladder.html and the two figures into `folder`; return the page's path.
 
-
-def best(measured: Sequence[Measured]) -> Measured | None:
-    """The setting with the highest mean validation score, the first of equal ones."""
-    trained = [each for each in measured if not each.failure]
-    return max(trained, key=lambda each: each.score, default=None)
-
-
-def write(folder: Path, measured: Sequence[Measured], images: str, command: str, worth: float, pictures: bool) -> None:
-    """Write ladder.csv, ladder.md, ladder.html and the two figures into `folder`.
-
-    images: as they are to be called; pictures: whether the page may show them.
+    images: what the pages call them; pictures: whether the page may show them. At least one setting was trained.
     """
-    lines = compare(measured, worth)
+    lines = compare(measured, min_effect)
+    ladder = [line for line in lines if line.table == "ladder"]
     trained = [each for each in measured if not each.failure]
+    climbed = [line.measured for line in ladder if not line.measured.failure]
     score = trained[0].score_name
-    history.write_table(folder / "ladder.csv", pd.DataFrame([_row(line, score) for line in lines]))
-    climbed = [line.measured for line in lines if line.table == "ladder" and not line.measured.failure]
-    curves, bars = folder / "ladder-curves.svg", folder / f"ladder-{score}.svg"
+    page, curves, bars = folder / "ladder.html", folder / "ladder-curves.svg", folder / f"ladder-{score}.svg"
+    tables.write_table(folder / "ladder.csv", pd.DataFrame([_row(line, score) for line in lines]))
     figures.many_curves(curves, {each.name: each.epochs for each in climbed}, score)
     figures.intervals(
         bars,
@@ -204,32 +189,33 @@ def write(folder: Path, measured: Sequence[Measured], images: str, command: str,
     values = {
         "images": images,
         "command": command,
-        "ladder": [line for line in lines if line.table == "ladder"],
+        "ladder": ladder,
         "alone": [line for line in lines if line.table == "alone"],
-        "best": best(measured),
+        "best": max(trained, key=lambda each: each.score),
         "measured": trained,
-        "comparisons": _comparisons(measured),
         "repeats": measured[0].setting.params.repeats,
-        "worth": worth,
+        "min_effect": min_effect,
         "score": score,
         "word": figures.WORDS.get(score, score),
         "chance": trained[0].metrics["chance"],
-        "better": {IMPROVED: "better", WORSE: "worse"},
         "names": [each.experiment.name for each in climbed],
+        "interval": _interval,
     }
     render.write(folder / "ladder.md", "ladder/templates/ladder.md.j2", **values)
     render.write(
-        folder / "ladder.html",
+        page,
         "ladder/templates/ladder.html.j2",
         **values,
+        better={IMPROVED: "better", WORSE: "worse"},
         curves=render.figure_source(curves),
         bars=render.figure_source(bars),
-        steps=[_step(line, pictures) for line in lines if line.score and line.table == "ladder"],
+        steps=[_step(line, pictures) for line in ladder if line.score],
     )
+    return page
 
 
-def write_search(folder: Path, measured: Sequence[Measured], images: str, command: str) -> None:
-    """Write search.csv, in the order of the trials, and search.md, the best first."""
+def write_search(folder: Path, measured: Sequence[Measured], images: str, command: str) -> Path:
+    """Write search.csv, in the order of the trials, and search.md, the best first; return the latter's path."""
     trials = [each for each in measured if each.name != AGAIN]
     score = next(each.score_name for each in measured if not each.failure)
     rows = []
@@ -239,9 +225,10 @@ def write_search(folder: Path, measured: Sequence[Measured], images: str, comman
         row |= {f"val_{score}": None if each.failure else each.score}
         row |= {"val_loss": None if each.failure else each.repeats["val_loss"].mean()}
         rows.append(row | {"failure": each.failure})
-    history.write_table(folder / "search.csv", pd.DataFrame(rows))
+    tables.write_table(folder / "search.csv", pd.DataFrame(rows))
+    page = folder / "search.md"
     render.write(
-        folder / "search.md",
+        page,
         "ladder/templates/search.md.j2",
         images=images,
         command=command,
@@ -252,6 +239,7 @@ def write_search(folder: Path, measured: Sequence[Measured], images: str, comman
         start=measured[0].setting.before,
         text=lambda each, key: _text(each.setting.rung.changes[key]),
     )
+    return page
 
 
 def _row(line: Compared, score: str) -> dict[str, object]:
@@ -275,49 +263,47 @@ def _row(line: Compared, score: str) -> dict[str, object]:
 
 
 def _step(line: Compared, pictures: bool) -> dict[str, object]:
-    """The validation pictures for which the kept models of a rung and of the rung before differ most.
+    """The validation pictures for which the models of a rung and of the rung before differ most.
 
     For classes those that only one of them has right; for numbers those where the one is nearer than the other.
     """
     old, new = line.before.validation, line.measured.validation
     images = line.measured.validation_images() if pictures else None
-    if line.measured.score_name == history.ACCURACY:
-        was, now = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
-        better, worse, weight = ~was & now, was & ~now, new["probability"]
-        words = f"{better.sum()} fixed, {worse.sum()} made, {(~was & ~now).sum()} wrong in both"
-        names, headings = ("actual", "predicted"), ("Fixed", "Made")
+    if line.measured.score_name == Classification.score:
+        was_right, is_right = old["actual"] == old["predicted"], new["actual"] == new["predicted"]
+        better, worse, weight = ~was_right & is_right, was_right & ~is_right, new["probability"]
+        words = f"{better.sum()} fixed, {worse.sum()} made, {(~was_right & ~is_right).sum()} wrong in both"
+        actual, predicted, headings = "actual", "predicted", ("Fixed", "Made")
     else:
-        nearer = old["error"].abs() - new["error"].abs()
-        better, worse, weight = nearer > 0, nearer < 0, nearer.abs()
+        gain = old["error"].abs() - new["error"].abs()
+        better, worse, weight = gain > 0, gain < 0, gain.abs()
         words = f"{better.sum()} nearer, {worse.sum()} farther"
-        names, headings = ("target", "value"), ("Nearer", "Farther")
+        actual, predicted, headings = "target", "value", ("Nearer", "Farther")
+    order = new.assign(weight=weight).sort_values(["weight", "file"], ascending=[False, True], kind="stable").index
 
-    def shown(rows: pd.Series) -> list[dict[str, object]]:
-        order = new.assign(weight=weight)[rows].sort_values(["weight", "file"], ascending=[False, True], kind="stable")
+    def gallery(changed: pd.Series) -> list[dict[str, object]]:
         return [
             {
                 "source": render.picture_source(images[row]),
                 "file": new["file"][row],
-                "actual": _said(new[names[0]][row]),
-                "was": _said(old[names[1]][row]),
-                "now": _said(new[names[1]][row]),
+                "actual": _label(new[actual][row]),
+                "was": _label(old[predicted][row]),
+                "now": _label(new[predicted][row]),
             }
-            for row in order.index[:SHOWN_CHANGES]
+            for row in order[changed[order]][:SHOWN_CHANGES]
         ]
 
-    groups = zip(headings, (better, worse), strict=True)
-    return {
-        "line": line,
-        "words": words,
-        "groups": [] if images is None else [(heading, int(rows.sum()), shown(rows)) for heading, rows in groups],
-    }
+    groups = [] if images is None else zip(headings, (better, worse), strict=True)
+    groups = [(heading, int(changed.sum()), gallery(changed)) for heading, changed in groups]
+    return {"line": line, "words": words, "groups": groups}
 
 
-def _said(value: object) -> str:
+def _label(value: object) -> str:
     return value if isinstance(value, str) else render.number(float(value))
 
 
-def _words(difference: Difference | None) -> str:
+def _interval(difference: Difference | None) -> str:
+    """A mean difference and its interval in words."""
     if difference is None:
         return NO_NUMBER
     if math.isinf(difference.low):

@@ -1,68 +1,134 @@
-"""ladder.yaml: rungs, each of which changes something in the one before, and the space of a search.
+"""ladder.yaml: a cumulative ablation as rungs, each of which changes something in the one before; and a search space.
 
 images: data/mine          # if not those of params.yaml
 repeats: 5                 # models trained in each setting
-worth: 0.02                # the smallest difference in validation accuracy, or R2, that is of interest
+min_effect: 0.02           # the smallest difference in validation accuracy, or R2, that is of interest
 rungs:
 - name: baseline
   changes: {activation: sigmoid, learning_rate: 0.5}
 - name: relu
   changes: {activation: relu}
-  claim: what is said of this change, if anything
+  claim: what people claim of this change, if anything
 search:                    # for ladder.py --search
-  from: relu               # the rung whose other parameters are kept
+  from: relu               # the rung whose other parameters stay
   repeats: 3
   space:
     depth: [2, 3, 4]                                   # one of these
     learning_rate: {low: 0.0001, high: 0.1, log: true} # or any number between
 """
 
-import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from cnn.common import params
 from cnn.common.params import nearest
 from cnn.common.runtime import UserError
 
 FILE = "ladder.yaml"
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # a name that git takes for an experiment, and any file system
 # Of params.yaml, and no rung's: they decide on which pictures settings are compared, or are the ladder's own.
 OTHER_KEYS = ("images", "image_size", "validation", "test", "max_rejected", "seed", "repeats", "workers")
 ALONE, TRIAL = "-alone", "search-"  # in names of settings that are made from rungs
+OLD_KEY, NEW_KEY = "worth", "min_effect"
 Values = dict[str, object]
+# A name that git takes for an experiment, and any file system.
+NAME = Field(
+    pattern="^[a-z0-9]+(-[a-z0-9]+)*$", description="allowed: small letters, digits and single dashes between them"
+)
+POSITIVE = Field(gt=0, description="expected a number above 0")
+RANGE = "expected numbers with low below high, above 0 for log"
+BOUND = Field(allow_inf_nan=False, description=RANGE)
 
 
-@dataclass(frozen=True)
-class Rung:
-    """A named change of parameters, and what is said of it."""
-
-    name: str
-    changes: Values
-    claim: str = ""
+def _parameter(key: object) -> object:
+    known = [name for name in params.names() if name not in OTHER_KEYS]
+    if key not in known:
+        raise ValueError(f"{key!r} is no parameter that a rung can change; {nearest(str(key), known)}")
+    return key
 
 
-@dataclass(frozen=True)
-class Search:
-    """A search from the rung `start`: for each key a list of choices, or low, high and log of a number."""
-
-    start: str
-    repeats: int
-    space: dict[str, list | dict]
+Parameter = Annotated[object, AfterValidator(_parameter)]
 
 
-@dataclass(frozen=True)
-class Ladder:
-    file: str
-    images: str | None  # None: those of params.yaml
-    repeats: int
-    worth: float
-    rungs: tuple[Rung, ...]
-    search: Search | None
+class Section(BaseModel, strict=True, extra="forbid", frozen=True):
+    """A mapping in the file. The description of a field is what a user reads of a value that it refuses."""
+
+
+class Rung(Section):
+    """A named change of parameters, and what people claim of it."""
+
+    name: Annotated[str, NAME]
+    changes: Annotated[dict[Parameter, object], Field(min_length=1, description="expected such as {activation: relu}")]
+    claim: Annotated[str, BeforeValidator(lambda claim: " ".join(str(claim or "").split()))] = ""
+
+
+class Range(Section):
+    """Any number between two. log: each power of ten is as likely as the next."""
+
+    low: Annotated[int | float, BOUND]
+    high: Annotated[int | float, BOUND]
+    log: Annotated[bool, Field(description="allowed: true or false")] = False
+
+
+def _space(space: dict[str, Range | list]) -> dict[str, Range | list]:
+    for key, choices in space.items():
+        if isinstance(choices, Range) and (choices.low >= choices.high or (choices.log and choices.low <= 0)):
+            raise ValueError(f"space: {key} is {choices.model_dump(exclude_unset=True)}; {RANGE}")
+        for value in choices if isinstance(choices, list) else (choices.low, choices.high):
+            if words := params.refusal(key, value):
+                raise ValueError(f"space: {key} is {value!r}; {words}")
+    return space
+
+
+class Search(Section):
+    """A search from the rung `start`. space: for each key its choices, or a range."""
+
+    start: Annotated[str, Field(alias="from", description="expected the name of a rung")]
+    repeats: Annotated[int, POSITIVE] = 3
+    space: Annotated[
+        dict[Parameter, Range | Annotated[list, Field(min_length=1)]],
+        Field(min_length=1, description="expected such as {depth: [2, 3, 4]}"),
+        AfterValidator(_space),
+    ]
+
+
+class Ladder(Section):
+    """The whole file. images: None for those of params.yaml."""
+
+    images: object = None  # a path, as in params.yaml
+    repeats: Annotated[int, POSITIVE] = 5
+    min_effect: Annotated[float, POSITIVE] = 0.02
+    rungs: Annotated[list[Rung], Field(min_length=1, description="expected `- name: baseline` and so on below it")]
+    search: Search | None = None
+    _file: str = FILE
+
+    @property
+    def file(self) -> str:
+        """Where it was read from."""
+        return self._file
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ladder":
+        if "images" in self.model_fields_set and (words := params.refusal("images", self.images)):
+            raise ValueError(f"images is {self.images!r}; {words}")
+        names = [rung.name for rung in self.rungs]
+        for number, name in enumerate(names, start=1):
+            if name.endswith(ALONE) or name.startswith(TRIAL):
+                raise ValueError(
+                    f"rung {number}: name is {name!r}; names that end with {ALONE} or begin with {TRIAL} are taken"
+                )
+            if names.count(name) > 1:
+                raise ValueError(f"two rungs are named {name!r}; each needs a name of its own")
+        if self.search:
+            self.rung(self.search.start)
+        return self
 
     def rung(self, name: str) -> Rung:
         """The rung of that name. Raises UserError."""
@@ -73,13 +139,8 @@ class Ladder:
 
     def up_to(self, name: str) -> Values:
         """All that the rungs from the first to that of `name` change together."""
-        values: Values = {}
-        last = self.rung(name)
-        for rung in self.rungs:
-            values |= rung.changes
-            if rung is last:
-                break
-        return values
+        last = self.rungs.index(self.rung(name))
+        return {key: value for rung in self.rungs[: last + 1] for key, value in rung.changes.items()}
 
     def after(self, name: str) -> list[str]:
         """The names of the rungs that follow that of `name`."""
@@ -105,30 +166,18 @@ def read(path: str | Path = FILE) -> Ladder:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
         mark = getattr(error, "problem_mark", None)
         raise UserError(f"{path}{f', line {mark.line + 1}' if mark else ''} is not valid YAML") from None
-    content = _mapping(content, str(path), {"rungs"}, {"images", "repeats", "worth", "search"})
-    if not isinstance(content["rungs"], list) or not content["rungs"]:
-        raise UserError(f"{path}: rungs is no list; expected `- name: baseline` and so on below it")
-    rungs = tuple(_rung(each, f"{path}: rung {number}") for number, each in enumerate(content["rungs"], start=1))
-    names = [rung.name for rung in rungs]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{path}: two rungs are named {name!r}; each needs a name of its own")
-    if "images" in content and not params.CHECKS["images"].accepts(content["images"]):
-        raise UserError(f"{path}: images is {content['images']!r}; {params.CHECKS['images'].allowed}")
-    ladder = Ladder(
-        file=str(path),
-        images=content.get("images"),
-        repeats=_positive(content.get("repeats", 5), int, f"{path}: repeats"),
-        worth=float(_positive(content.get("worth", 0.02), (int, float), f"{path}: worth")),
-        rungs=rungs,
-        search=_search(content["search"], f"{path}: search") if content.get("search") else None,
-    )
-    if ladder.search:
-        ladder.rung(ladder.search.start)
+    if isinstance(content, dict) and OLD_KEY in content and NEW_KEY not in content:
+        print(f"{path}: {OLD_KEY} is now called {NEW_KEY}; the old name is still read", file=sys.stderr)
+        content[NEW_KEY] = content.pop(OLD_KEY)
+    try:
+        ladder = Ladder.model_validate(content)
+    except ValidationError as error:
+        raise UserError(_message(str(path), error.errors()[0], content)) from None
+    ladder._file = str(path)
     return ladder
 
 
-def climb(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) -> list[Setting]:
+def settings(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) -> list[Setting]:
     """The settings of the ladder from the rung `start` over the rungs `only`, then each of these alone on `start`.
 
     The first takes all that is changed up to `start`; the parameters that no rung changes are those of `base`.
@@ -140,19 +189,15 @@ def climb(ladder: Ladder, start: str, only: Sequence[str], base: params.Params) 
             raise UserError(f"the rung {name!r} is named twice; name each once")
     bottom = asdict(base) | ladder.up_to(start)
 
-    def checked(values: Values, rung: Rung) -> params.Params:
-        return params.check(values, f"{ladder.file}, rung {rung.name}")
+    def setting(name: str, rung: Rung, values: Values, before: str | None) -> Setting:
+        return Setting(name, rung, params.check(values, f"{ladder.file}, rung {rung.name}"), before)
 
-    settings = [Setting(first.name, first, checked(bottom, first), None)]
-    for name in only:
-        rung = ladder.rung(name)
-        after = checked(asdict(settings[-1].params) | rung.changes, rung)
-        settings.append(Setting(rung.name, rung, after, settings[-1].name))
-    alone = []
-    for name in only[1:]:
-        rung = ladder.rung(name)
-        alone.append(Setting(f"{rung.name}{ALONE}", rung, checked(bottom | rung.changes, rung), first.name))
-    return settings + alone
+    climbed = [setting(start, first, bottom, None)]
+    for rung in map(ladder.rung, only):
+        last = climbed[-1]
+        climbed.append(setting(rung.name, rung, asdict(last.params) | rung.changes, last.name))
+    alone = [setting(f"{rung.name}{ALONE}", rung, bottom | rung.changes, start) for rung in map(ladder.rung, only[1:])]
+    return climbed + alone
 
 
 def as_name(file: str) -> str:
@@ -160,64 +205,29 @@ def as_name(file: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", file.split(".")[0].lower())) or "pictures"
 
 
-def _rung(content: object, where: str) -> Rung:
-    content = _mapping(content, where, {"name", "changes"}, {"claim"})
-    name, changes = content["name"], content["changes"]
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UserError(f"{where}: name is {name!r}; allowed: small letters, digits and single dashes between them")
-    if name.endswith(ALONE) or name.startswith(TRIAL):
-        raise UserError(f"{where}: name is {name!r}; names that end with {ALONE} or begin with {TRIAL} are taken")
-    if not isinstance(changes, dict) or not changes:
-        raise UserError(f"{where} ({name}): changes is {changes!r}; expected such as {{activation: relu}}")
-    for key in changes:
-        _parameter(key, f"{where} ({name})")
-    return Rung(name, changes, " ".join(str(content.get("claim") or "").split()))
+SECTIONS = {"rungs": Rung, "search": Search, "space": Range}  # by the last of these keys on the way to a mistake
+NO_KEYS = ("Range", "int", "float", "[key]")  # what else pydantic names on that way
 
 
-def _search(content: object, where: str) -> Search:
-    content = _mapping(content, where, {"from", "space"}, {"repeats"})
-    space = content["space"]
-    if not isinstance(space, dict) or not space:
-        raise UserError(f"{where}: space is {space!r}; expected such as {{depth: [2, 3, 4]}}")
-    for key, choices in space.items():
-        _parameter(key, f"{where}: space")
-        if isinstance(choices, list) and choices:
-            _accepted(key, choices, f"{where}: space")
-            continue
-        choices = _mapping(choices, f"{where}: space: {key}", {"low", "high"}, {"log"})
-        numbers = all(type(choices[end]) in (int, float) and math.isfinite(choices[end]) for end in ("low", "high"))
-        if not numbers or choices["low"] >= choices["high"] or (choices.get("log") and choices["low"] <= 0):
-            raise UserError(
-                f"{where}: space: {key} is {choices!r}; expected numbers with low below high, above 0 for log"
-            )
-        _accepted(key, [choices["low"], choices["high"]], f"{where}: space")
-    return Search(str(content["from"]), _positive(content.get("repeats", 3), int, f"{where}: repeats"), space)
-
-
-def _parameter(key: object, where: str) -> None:
-    known = [name for name in params.CHECKS if name not in OTHER_KEYS]
-    if key not in known:
-        raise UserError(f"{where}: {key!r} is no parameter that a rung can change; {nearest(str(key), known)}")
-
-
-def _accepted(key: str, values: Sequence[object], where: str) -> None:
-    for value in values:
-        if not params.CHECKS[key].accepts(value):
-            raise UserError(f"{where}: {key} is {value!r}; {params.CHECKS[key].allowed}")
-
-
-def _mapping(content: object, where: str, needed: set[str], more: set[str]) -> dict:
-    if not isinstance(content, dict):
-        raise UserError(f"{where} is {content!r}; expected the keys {', '.join(sorted(needed))}")
-    for key in sorted(needed - set(content)):
-        raise UserError(f"{where}: {key} is missing")
-    for key in content:
-        if key not in needed | more:
-            raise UserError(f"{where}: unknown key {key!r}; {nearest(str(key), sorted(needed | more))}")
-    return content
-
-
-def _positive(value: object, kind: type | tuple[type, ...], where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
-        raise UserError(f"{where} is {value!r}; expected a number above 0")
-    return value
+def _message(path: str, error: ErrorDetails, content: object) -> str:
+    """The mistake as one line: where it is, what stands there and what is expected."""
+    kind, value = error["type"], error["input"]
+    way = [step for step in error["loc"] if step not in NO_KEYS]
+    section = way if kind == "model_type" else way[:-1]
+    model = next((SECTIONS[step] for step in reversed(section) if step in SECTIONS), Ladder)
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if section[:1] == ["rungs"]:
+        name = f" ({content['rungs'][section[1]]['name']})" if "changes" in way else ""
+        section = [f"rung {section[1] + 1}{name}"]
+    where = ": ".join([path, *map(str, section)])
+    if kind == "model_type":
+        needed = sorted(key for key, field in fields.items() if field.is_required())
+        return f"{where} is {value!r}; expected the keys {', '.join(needed)}"
+    if kind == "value_error":
+        return f"{where}: {error['ctx']['error']}"
+    key = way[-1]
+    if kind == "missing":
+        return f"{where}: {key} is missing"
+    if key not in fields:
+        return f"{where}: unknown key {key!r}; {nearest(str(key), sorted(fields))}"
+    return f"{where}: {key} is {'no list' if key == 'rungs' else repr(value)}; {fields[key].description}"

@@ -12,13 +12,13 @@ import optuna
 from cnn.common import params
 from cnn.common.runtime import UserError
 from cnn.ladder.report import AGAIN, Measured
-from cnn.ladder.rungs import TRIAL, Ladder, Rung, Setting
+from cnn.ladder.rungs import TRIAL, Ladder, Range, Rung, Setting
 
 OTHER_SEEDS = 1000  # added to the seed when the best trial is measured again
 
 
 def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Setting], Measured]) -> Iterator[Measured]:
-    """Yield each of `trials` settings as `measure` found it, then the best one again with other seeds.
+    """Yield what `measure` returns for each of `trials` settings, then for the best one again with other seeds.
 
     The best of many is partly the luckiest, so its first figure promises too much. The other seeds mean another
     split, too. Raises UserError.
@@ -34,14 +34,14 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
     for number in range(1, trials + 1):
         trial = study.ask()
         changes = {key: _suggest(trial, key, choices) for key, choices in ladder.search.space.items()}
-        rung = Rung(f"{TRIAL}{number}", changes)
+        rung = Rung(name=f"{TRIAL}{number}", changes=changes)
         try:
-            tried = params.check(bottom | changes, ladder.file)
+            values = params.check(bottom | changes, ladder.file)
         except UserError as error:  # values that do not go together, such as many blocks on small pictures
             setting = Setting(rung.name, rung, params.check(bottom, ladder.file), ladder.search.start)
             measured = Measured(setting, None, str(error))
         else:
-            measured = measure(Setting(rung.name, rung, tried, ladder.search.start))
+            measured = measure(Setting(rung.name, rung, values, ladder.search.start))
         if measured.failure:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
@@ -54,11 +54,10 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
         yield measure(replace(best.setting, name=AGAIN, params=again))
 
 
-def _suggest(trial: optuna.Trial, key: str, choices: list | dict) -> object:
+def _suggest(trial: optuna.Trial, key: str, choices: Range | list) -> object:
     if isinstance(choices, list):
         return trial.suggest_categorical(key, choices)
-    low, high, log = choices["low"], choices["high"], bool(choices.get("log"))
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, log=log)
+    if isinstance(choices.low, int) and isinstance(choices.high, int):
+        return trial.suggest_int(key, choices.low, choices.high, log=choices.log)
     # Four digits, so that the number is the same in params.yaml and here.
-    return float(f"{trial.suggest_float(key, low, high, log=log):.4g}")
+    return float(f"{trial.suggest_float(key, choices.low, choices.high, log=choices.log):.4g}")

@@ -11,19 +11,19 @@ from types import ModuleType
 
 @contextmanager
 def suppress_native_stderr() -> Iterator[None]:
-    """Hold back what libraries write to file descriptor 2 meanwhile; show it if the block fails.
+    """Hold back what native libraries write to file descriptor 2 in the block; show it if the block fails.
 
-    TensorFlow greets with lines about its build before its own log level is in force.
+    TensorFlow logs lines about its build before its own log level is in force.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
         try:
             yield
         except Exception:
-            held.seek(0)
-            os.write(stderr, held.read())
+            log.seek(0)
+            os.write(stderr, log.read())
             raise
         finally:
             os.dup2(stderr, 2)
@@ -33,8 +33,8 @@ def suppress_native_stderr() -> Iterator[None]:
 def _import() -> tuple[ModuleType, ModuleType]:
     """The modules keras and tensorflow, initialised.
 
-    What they leave in memory stays to the end of the process. To look for garbage among it takes a third of
-    the import, and once more at the end most of a second, so Python is told not to.
+    Their objects stay in memory to the end of the process. To look for garbage among them takes a third of the
+    import, and most of a second at the end, so the garbage collector leaves them out.
     """
     gc.disable()
     try:

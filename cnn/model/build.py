@@ -2,16 +2,15 @@
 
 Input (image_size, image_size, 3), pixels 0..255 scaled to 0..1; block i of `depth`: Conv2D(filters * 2^i,
 3x3, valid), activation, MaxPooling2D(2x2); Flatten; Dense 120 and Dense 60 with activation;
-Dense with softmax, or one sigmoid unit for two classes with binary cross-entropy, or one linear unit where
-numbers are asked for. With depth 2, 6 filters and 4 classes it has 705,412 parameters.
+Dense with softmax, or one sigmoid unit for two classes with binary cross-entropy, or one linear unit for
+regression. With depth 2, 6 filters and 4 classes it has 705,412 parameters.
 
-The linear unit speaks in standard deviations from the mean of the training pictures' numbers, and a last layer
-makes these the numbers themselves. The loss is taken in the same measure, so that one learning rate suits counts and
-prices alike, and always saying the mean has a loss of about 1.
+For regression the linear unit predicts standardized targets: standard deviations from the mean of the training
+targets. A last layer turns these into targets. The loss is computed on the standardized ones, so that one learning
+rate suits counts and prices alike, and to predict the mean always has a loss of about 1.
 
-Beyond the article: batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) comes after the pooling,
-on a quarter of the numbers that it would have before; dropout (Srivastava et al. 2014, JMLR 15:1929)
-before each dense layer.
+Beyond the article: batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) comes after the pooling, where
+it normalizes a quarter of the values; dropout (Srivastava et al. 2014, JMLR 15:1929) before each dense layer.
 """
 
 from cnn.common.params import KERNEL, POOL, SCALE, Params
@@ -19,14 +18,14 @@ from cnn.common.task import Regression, Task
 from cnn.model.backend import keras
 
 DENSE = (120, 60)
-NUMBER = "number"  # the last layer where numbers are asked for
-MOMENTUM = 0.9  # of batch normalization's averages; Keras's 0.99 takes hundreds of steps, and an epoch may have fewer
+NUMBER = "number"  # the last layer for regression
+MOMENTUM = 0.9  # of batch normalization; Keras's 0.99 needs hundreds of steps, and an epoch may have fewer
 
 
 def build(params: Params, task: Task) -> keras.Model:
     """The untrained, uncompiled network; weights are drawn from Keras's current seed.
 
-    Raises UserError for a loss that does not fit the number of classes.
+    Raises UserError for a loss that does not fit the task.
     """
     size = params.image_size
     pixels = keras.Input((size, size, 3), name="pixels")
@@ -36,7 +35,7 @@ def build(params: Params, task: Task) -> keras.Model:
 
 
 def body(x: keras.KerasTensor, params: Params) -> keras.KerasTensor:
-    """All between the scaled pictures x (size, size, 3) and the head: convolutions, then the dense layers."""
+    """Everything between the scaled pictures x (size, size, 3) and the head: convolutions, then dense layers."""
     for block in range(params.depth):
         x = keras.layers.Conv2D(params.filters * 2**block, KERNEL, name=f"conv_{block + 1}")(x)
         x = keras.layers.Activation(params.activation, name=f"conv_{block + 1}_{params.activation}")(x)

@@ -1,4 +1,4 @@
-"""Why that class? Cover a part of the picture at a time and see how far its probability falls.
+"""Why that class? Cover one part of the picture after another and see how far its probability falls.
 
 Zeiler and Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.2.
 It needs no gradients, so it works on any exported network.
@@ -10,38 +10,38 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-PATCHES = 6  # covered squares beside each other along a side
-STEPS = 12  # places along a side, so that they overlap
-SMALLEST = 1e-30  # unit
-COLOUR = (255, 80, 0)  # of what speaks for the class, on a grey picture
+PATCHES = 6  # covered squares that fit along a side
+STEPS = 12  # positions along a side, so that they overlap
+SMALLEST = 1e-30  # unit of `closeness`
+COLOUR = (255, 80, 0)  # of the heat, on a grey picture
 
 
 def heat(probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray, predicted_class: int) -> np.ndarray:
-    """How much each pixel speaks for the class `predicted_class`: float (size, size), 0 to 1.
+    """How much each pixel supports the class `predicted_class`: float (size, size), 0 to 1.
 
-    image: uint8 (size, size, 3); probabilities: uint8 (n, size, size, 3) to (n, classes). A pixel's number is the
-    mean fall of the class's probability over the squares that cover it, in parts of the largest; what speaks
-    against the class counts 0.
+    image: uint8 (size, size, 3); probabilities: uint8 (n, size, size, 3) to (n, classes). The heat of a pixel is the
+    mean fall of the class's probability over the squares that cover it, divided by the largest one. It is 0 where the
+    probability rises.
     """
     size = len(image)
-    wide = side(size)
-    places = [(y, x) for y in starts(size) for x in starts(size)]
-    covered = np.repeat(image[None], len(places) + 1, axis=0)
+    width = side(size)
+    corners = [(y, x) for y in starts(size) for x in starts(size)]
+    covered = np.repeat(image[None], len(corners) + 1, axis=0)
     grey = image.mean(axis=(0, 1)).astype(np.uint8)
-    for number, (y, x) in enumerate(places):
-        covered[number, y : y + wide, x : x + wide] = grey
-    answers = probabilities(covered)  # the last one is the whole picture
-    falls = answers[-1, predicted_class] - answers[:-1, predicted_class]
+    for number, (y, x) in enumerate(corners):
+        covered[number, y : y + width, x : x + width] = grey
+    outputs = probabilities(covered)[:, predicted_class]  # the last one is that of the whole picture
+    falls = outputs[-1] - outputs[:-1]
     total, count = np.zeros((size, size)), np.zeros((size, size))
-    for (y, x), fall in zip(places, falls, strict=True):
-        total[y : y + wide, x : x + wide] += fall
-        count[y : y + wide, x : x + wide] += 1
-    result = np.clip(total / np.maximum(count, 1), 0, None)
-    return result / max(result.max(), 1e-12) if result.max() > 1e-6 else np.zeros_like(result)
+    for (y, x), fall in zip(corners, falls, strict=True):
+        total[y : y + width, x : x + width] += fall
+        count[y : y + width, x : x + width] += 1
+    mean_fall = np.clip(total / np.maximum(count, 1), 0, None)
+    return mean_fall / max(mean_fall.max(), 1e-12) if mean_fall.max() > 1e-6 else np.zeros_like(mean_fall)
 
 
 def side(size: int) -> int:
-    """Of a covered square, in pixels of a picture with `size` a side."""
+    """The side of a covered square, in pixels, for a picture of size x size."""
     return max(size // PATCHES, 1)
 
 
@@ -51,31 +51,31 @@ def starts(size: int) -> list[int]:
 
 
 def closeness(
-    answer: Callable[[np.ndarray], np.ndarray], own: np.ndarray, unit: float
+    predict: Callable[[np.ndarray], np.ndarray], reference: np.ndarray, unit: float
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """For `heat` where numbers are asked for: how near to `own` the numbers (n, 1) are, at most 0, in this unit.
+    """For `heat` in regression: minus the distance between predictions (n, 1) and `reference`, in units of `unit`.
 
-    It falls where a covered part changes the number, up or down.
+    It falls where a covered part changes the prediction, up or down.
     """
-    return lambda images: -np.abs(answer(images) - own) / max(unit, SMALLEST)
+    return lambda images: -np.abs(predict(images) - reference) / max(unit, SMALLEST)
 
 
 @dataclass(frozen=True)
 class HeatmapRequest:
-    """A heat map for the picture in this row, of the class predicted for it; or of its number.
+    """A heat map for the picture in this row, of its predicted class, or in regression of its predicted number.
 
-    own, unit: as `closeness` takes them, where numbers are asked for.
+    reference, unit: the arguments of `closeness`, in regression.
     """
 
     row: int
     predicted_class: int = 0
-    own: np.ndarray | None = None
+    reference: np.ndarray | None = None
     unit: float = 0.0
 
     def heat(self, predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-        """The map, as `heat` gives it. predict: what the model says of pictures; images: uint8 (n, size, size, 3)."""
-        if self.own is not None:
-            predict = closeness(predict, self.own, self.unit)
+        """The result of `heat`. images: uint8 (n, size, size, 3), of which `predict` gives the model's predictions."""
+        if self.reference is not None:
+            predict = closeness(predict, self.reference, self.unit)
         return heat(predict, images[self.row], self.predicted_class)
 
 

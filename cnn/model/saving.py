@@ -14,12 +14,12 @@ from cnn.model.backend import keras
 
 
 def architecture(model: keras.Model) -> str:
-    """The architecture as JSON, in a form that is the same for the same network."""
+    """The architecture as JSON: the same text for the same network."""
     return json.dumps(json.loads(model.to_json()), indent=2) + "\n"
 
 
 def read_architecture(architecture_file: Path, weights: Sequence[np.ndarray] = ()) -> keras.Model:
-    """The uncompiled network of `architecture_file`; `weights` begin with its own, which else are to be replaced."""
+    """The uncompiled network of `architecture_file`, with the first of `weights`; without any they are random."""
     model = keras.models.model_from_json(architecture_file.read_text(encoding="utf-8"))
     if weights:
         model.set_weights(weights[: len(model.weights)])

@@ -1,4 +1,4 @@
-"""Procedural surfaces: brick, stone, fabric and wood, each as three maps that the sample stage lights and colours.
+"""Procedural surfaces: brick, stone, fabric and wood, each as three maps that sample.py lights and colours.
 
 A pattern takes a generator and the coordinates u, v (float32, (height, width), one unit is the side of
 a square as large as the picture) and returns a Surface of the same shape.
@@ -15,7 +15,7 @@ TABLE = 64  # side of the random tables that hold one value for each brick, ston
 class Surface(NamedTuple):
     """Three float32 maps (height, width)."""
 
-    albedo: np.ndarray  # how light the material is; any scale, the sample stage standardises the picture
+    albedo: np.ndarray  # how light the material is; any scale, because sample.py standardises the picture
     relief: np.ndarray  # height about 0..1, lit from the side
     mix: np.ndarray  # 0..1 between the two tones of the palette
 

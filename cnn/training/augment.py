@@ -1,16 +1,16 @@
-"""Training pictures changed a little, anew each time they are seen: mirrored and moved.
+"""Augmentation: training pictures are mirrored and shifted at random, anew in each epoch.
 
-On the processor, with numpy and a generator of its own: the draws depend on seed and epoch alone, so an
-interrupted training draws them again, which the random layers of Keras, with state of their own, would not.
+It uses numpy and a generator of its own. The draws depend on seed and epoch alone, so a training that was interrupted
+draws the same again. The random layers of Keras have a state of their own and would not.
 """
 
 import numpy as np
 
 
 def change(images: np.ndarray, flip: bool, shift: float, generator: np.random.Generator) -> np.ndarray:
-    """Half of the pictures mirrored left to right if `flip`, each moved by up to `shift` of its side.
+    """Mirror about half of the pictures left to right if `flip`, and shift each by up to `shift` of its side.
 
-    images: uint8 (n, height, width, 3), as is the result. What comes into view repeats the edge.
+    images: uint8 (n, height, width, 3), as is the result. New pixels at a border repeat the edge.
     """
     n, height, width, _ = images.shape
     down, right = (
@@ -26,9 +26,9 @@ def change(images: np.ndarray, flip: bool, shift: float, generator: np.random.Ge
 
 
 class Augmented:
-    """Pictures that are changed when they are looked up by rows.
+    """Pictures that are augmented when they are indexed by rows.
 
-    images: uint8 (n, height, width, 3). A look-up gives uint8 (rows, height, width, 3).
+    images: uint8 (n, height, width, 3). Indexing gives uint8 (rows, height, width, 3).
     """
 
     def __init__(self, images: np.ndarray, flip: bool, shift: float, generator: np.random.Generator):

@@ -1,7 +1,7 @@
-"""Checkpoints: a training that was interrupted goes on after its last finished epoch.
+"""Checkpoints: a training that was interrupted resumes after its last finished epoch.
 
-They lie outside the stage's outputs, which DVC removes before it runs a stage, in a folder named
-after everything that decides the result. A run that differs in anything starts from the beginning.
+They are no outputs of the stage, because DVC removes those before it runs a stage. Their folder is named by a hash of
+everything that decides the result, so a run that differs in anything starts from the beginning.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Rows = list[dict[str, float]]
 def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
     """The folder for this run's checkpoints, made if need be; those of other runs are removed.
 
-    values, files: all that decides the result of the training, the code included.
+    values, files: everything that decides the result of the training, the code included.
     """
     digest = hashlib.sha256(repr(values).encode())
     for path in files:
@@ -36,7 +36,7 @@ def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
 
 
 def save(folder: Path, repeat: int, state: list[np.ndarray], rows: Rows, best: int) -> None:
-    """Keep the arrays of `state` and the history `rows` of the finished epochs, and those saved after epoch `best`."""
+    """Write the arrays of `state` and the history `rows` of the finished epochs; delete older ones but epoch `best`."""
     finished = _file(folder, repeat, len(rows))
     # The process id, because a worker that outlived its killed parent may still be writing.
     own = folder / f".{os.getpid()}-{finished.name}"
@@ -57,9 +57,9 @@ def latest(folder: Path, repeat: int) -> tuple[list[np.ndarray] | None, Rows]:
 
 
 def load(folder: Path, repeat: int, epoch: int) -> tuple[list[np.ndarray], Rows]:
-    """The state and the history after `epoch`, which `save` has kept."""
-    with np.load(_file(folder, repeat, epoch), allow_pickle=False) as kept:
-        return [kept[name] for name in kept.files if name != "rows"], json.loads(str(kept["rows"]))
+    """The state and the history after `epoch`, which is the best one or the last."""
+    with np.load(_file(folder, repeat, epoch), allow_pickle=False) as archive:
+        return [archive[name] for name in archive.files if name != "rows"], json.loads(str(archive["rows"]))
 
 
 def _file(folder: Path, repeat: int, epoch: int) -> Path:
@@ -71,5 +71,5 @@ def _epochs(folder: Path, repeat: int) -> list[int]:
 
 
 def close_folder() -> None:
-    """Remove all checkpoints; the training has ended."""
+    """Remove all checkpoints, at the end of the training."""
     shutil.rmtree(FOLDER, ignore_errors=True)

@@ -1,8 +1,10 @@
-"""Training repeats: each epoch by epoch, with a checkpoint after each, several side by side in a process."""
+"""Train repeats epoch by epoch, with a checkpoint after each epoch, and several repeats at a time in a process."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event
 
 import numpy as np
 
@@ -18,66 +20,77 @@ INITIAL = Path("models/initial")
 
 
 def initial_weights(repeat: int) -> Path:
-    """The file of the weights that a repeat begins with."""
+    """The file of the initial weights of a repeat."""
     return INITIAL / f"repeat-{repeat}.weights.h5"
 
 
 def unfinished(p: Params, folder: Path) -> list[int]:
-    """The repeats that are not trained to their end; says of those that have begun where they go on."""
-    left = []
+    """The repeats that are not fully trained; prints after which epoch they resume."""
+    unfinished_repeats = []
     for repeat in range(p.repeats):
         _, rows = checkpoint.latest(folder, repeat)
         if not history.is_over(rows, p.epochs, p.patience):
-            left.append(repeat)
+            unfinished_repeats.append(repeat)
             if rows:
                 print(f"repeat {repeat + 1} of {p.repeats} goes on after epoch {len(rows)}")
-    return left
+    return unfinished_repeats
 
 
 def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, threads: int) -> None:
-    """Train `repeats`, in as many threads of this process, which compile what they share once.
+    """Train `repeats` in turn, an epoch at a time, with `threads` threads of this process. Raises UserError.
 
-    folder: of their checkpoints, and of the pictures as accelerator.write_pictures wrote them.
+    folder: of their checkpoints, and of the pictures that accelerator.write_pictures wrote. Each thread has a trainer,
+    and between two epochs a repeat is its checkpoint: so any thread can go on with it, and three repeats keep two
+    threads busy to the end.
     """
-    computations = accelerator.Computations()
-    trainings = [train_repeat(p, task, repeat, folder, computations) for repeat in repeats]
-    for message in parallel.round_robin(trainings, threads):
-        print(message, flush=True)
+    waiting: SimpleQueue = SimpleQueue()
+    for repeat in repeats:
+        waiting.put(repeat)
+    stopped = Event()
+
+    def work() -> None:
+        try:
+            trainer = accelerator.Trainer(p, task, ARCHITECTURE)
+            while not stopped.is_set():
+                repeat = waiting.get_nowait()
+                print(train_epoch(p, task, trainer, repeat, folder), flush=True)
+                if not history.is_over(checkpoint.latest(folder, repeat)[1], p.epochs, p.patience):
+                    waiting.put(repeat)
+        except Empty:  # what is left is in the other threads
+            return
+        except BaseException:
+            stopped.set()
+            raise
+
+    parallel.in_threads(work, threads)
 
 
-def train_repeat(
-    p: Params, task: Task, repeat: int, folder: Path, computations: accelerator.Computations
-) -> Iterator[str]:
-    """Train one repeat from its last checkpoint on, and yield a line about each epoch. Raises UserError."""
-    trainer = accelerator.Trainer(p, task, ARCHITECTURE, computations)
+def train_epoch(p: Params, task: Task, trainer: accelerator.Trainer, repeat: int, folder: Path) -> str:
+    """Train one more epoch of a repeat, from its last checkpoint to the next; the line about it. Raises UserError."""
     state, rows = checkpoint.latest(folder, repeat)
     if state:
         trainer.resume(state)
     else:
         trainer.start(initial_weights(repeat))
-    del state
     train, validation = dataset.read("train"), dataset.read("validation")
-    train_pictures: accelerator.Pictures = accelerator.read_pictures("train", folder)
-    validation_pictures = accelerator.read_pictures("validation", folder)
-    while not history.is_over(rows, p.epochs, p.patience):
-        epoch = len(rows) + 1
-        # All that is random is a function of seed and epoch alone, so that an epoch can be done again.
-        generator = np.random.default_rng([p.seed + repeat, epoch])
-        order = generator.permutation(len(train.labels))
-        if p.flip or p.shift:
-            train_pictures = augment.Augmented(train.images, p.flip, p.shift, generator)
-        measured = trainer.epoch(train_pictures, train.labels, order, int(generator.integers(2**31)))
-        measured += trainer.evaluate(validation_pictures, validation.labels)
-        row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
-        row |= dict(zip(history.names(task.score), measured, strict=True))
-        stop_if_diverged(row, p)
-        rows.append(row)
-        checkpoint.save(folder, repeat, trainer.state(), rows, history.best_epoch(rows, p.patience))
-        yield (
-            f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {task.score} "
-            f"{row[task.score]:.4f}, validation loss {row['val_loss']:.4f}, {task.score} "
-            f"{row[f'val_{task.score}']:.4f}"
-        )
+    epoch = len(rows) + 1
+    # All randomness depends on seed and epoch alone, so that an epoch can be repeated.
+    generator = np.random.default_rng([p.seed + repeat, epoch])
+    order = generator.permutation(len(train.labels))
+    pictures: accelerator.Pictures = accelerator.read_pictures("train", folder)
+    if p.flip or p.shift:
+        pictures = augment.Augmented(train.images, p.flip, p.shift, generator)
+    measured = trainer.epoch(pictures, train.labels, order, int(generator.integers(2**31)))
+    measured += trainer.evaluate(accelerator.read_pictures("validation", folder), validation.labels)
+    row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
+    row |= dict(zip(history.names(task.score), measured, strict=True))
+    stop_if_diverged(row, p)
+    rows.append(row)
+    checkpoint.save(folder, repeat, trainer.state(), rows, history.best_epoch(rows, p.patience))
+    return (
+        f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {task.score} "
+        f"{row[task.score]:.4f}, validation loss {row['val_loss']:.4f}, {task.score} {row[f'val_{task.score}']:.4f}"
+    )
 
 
 def stop_if_diverged(row: dict[str, float], p: Params) -> None:

@@ -8,18 +8,18 @@ from conftest import DEFAULTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn.accelerator import convolution, fold
-from cnn.accelerator.computation import Computations
-from cnn.common import dataset, params
-from cnn.model import build
+from cnn.accelerator import convolution, fold, layout
+from cnn.common import params
+from cnn.common.task import Classification
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
+from cnn.model.build import build
 
 
-def plain(size: int, depth: int, activation: str, n_classes: int = 4, seed: int = 0, **others) -> keras.Model:
+def plain(size: int, depth: int, activation: str, classes: str = "abcd", seed: int = 0, **others) -> keras.Model:
     keras.utils.set_random_seed(seed)
     values = DEFAULTS | {"image_size": size, "depth": depth, "activation": activation} | others
-    return build.build(params.check(values), n_classes)
+    return build(params.check(values), Classification(tuple(classes)))
 
 
 def pictures(size: int, count: int = 3, seed: int = 0) -> np.ndarray:
@@ -29,30 +29,24 @@ def pictures(size: int, count: int = 3, seed: int = 0) -> np.ndarray:
     return result
 
 
-def folded(images: np.ndarray, depth: int) -> np.ndarray:
-    return dataset.fold(images, *dataset.layout(images.shape[1], depth))
-
-
 def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Outputs and the gradient of each trainable variable, of the folded network, by two threads."""
+    """Outputs and the gradient of each trainable variable, of the folded network."""
     n, count = len(images), len(images) + 2  # as in a last batch, which is filled up
-    blocks = fold.Blocks(model, count, 2, Computations())
+    blocks = fold.Blocks(model, count)
     blocks.use(blocks.packed())
-    blocks.pictures[:n] = folded(images, build.depth(model)).reshape(n, -1)
+    blocks.pictures[:n] = layout.fold(images, *layout.of_model(model)).reshape(n, -1)
     variables = [variable for layer in blocks.layers for variable in layer.trainable_variables]
     weights = (np.arange(count) < n).astype(np.float32)
-    with blocks.threads:
-        x = tf.constant(blocks.forward(n, weights))
+    x = tf.constant(blocks.forward(n, weights))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        found = fold.rest(blocks.layers, x)[:n]
-        value = loss(found)
+        outputs = fold.apply_head(blocks.layers, x)[:n]
+        value = loss(outputs)
     upstream, *gradients = tape.gradient(value, [x, *variables])
-    with blocks.threads:
-        gradients = [*blocks.gradients(*blocks.backward(n, weights, upstream)), *gradients]
+    gradients = [*blocks.gradients(*blocks.backward(n, weights, upstream)), *gradients]
     pairs = zip([*blocks.trainable_variables, *variables], gradients, strict=True)
     by_path = {variable.path: gradient for variable, gradient in pairs}
-    return np.asarray(found), [np.asarray(by_path[variable.path]) for variable in model.trainable_variables]
+    return np.asarray(outputs), [np.asarray(by_path[variable.path]) for variable in model.trainable_variables]
 
 
 def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> None:
@@ -67,11 +61,11 @@ def compare(model: keras.Model, images: np.ndarray, within: float = 2e-5) -> Non
         loss = tf.reduce_sum(weights * expected**2)
     gradients = tape.gradient(loss, model.trainable_variables)
 
-    found, of_ours = ours(model, images, lambda found: tf.reduce_sum(weights * found**2))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
-    for variable, gradient, plains in zip(model.trainable_variables, of_ours, gradients, strict=True):
-        scale = np.abs(plains).max() + 1e-6
-        np.testing.assert_allclose(gradient / scale, plains / scale, atol=within, err_msg=variable.path)
+    outputs, our_gradients = ours(model, images, lambda outputs: tf.reduce_sum(weights * outputs**2))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=2e-6)
+    for variable, gradient, by_keras in zip(model.trainable_variables, our_gradients, gradients, strict=True):
+        scale = np.abs(by_keras).max() + 1e-6
+        np.testing.assert_allclose(gradient / scale, by_keras / scale, atol=within, err_msg=variable.path)
 
 
 @given(
@@ -114,7 +108,7 @@ def test_the_rising_activations_rise():
 def test_the_articles_size_and_the_loss_of_two_classes():
     compare(plain(96, 2, "relu"), pictures(96))
     compare(plain(96, 3, "relu"), pictures(96))
-    compare(plain(33, 2, "sigmoid", n_classes=2), pictures(33))
+    compare(plain(33, 2, "sigmoid", classes="ab"), pictures(33))
 
 
 def test_dropout_drops_the_share_it_should_and_keeps_the_mean():
@@ -135,9 +129,9 @@ def test_a_batch_filled_up_is_normalized_as_the_smaller_one():
     filled = np.concatenate([x, np.full((2, 5, 4, 2), 99, np.float32)]).transpose(0, 3, 1, 2).reshape(8, 1, 1, 2, 20)
     filled = np.pad(filled, [(0, 0)] * 4 + [(0, 12)], constant_values=99)  # places that are no windows
     seen = (np.arange(32) < 20).reshape(1, 1, 1, 32)
-    found = fold.normalize(ours, tf.constant(filled), seen, tf.constant([1.0] * 6 + [0.0] * 2))
-    found = np.asarray(found)[:6, 0, 0, :, :20].reshape(6, 2, 5, 4)
-    np.testing.assert_allclose(found.transpose(0, 2, 3, 1), expected, atol=1e-5)
+    normalized = fold.normalize(ours, tf.constant(filled), seen, tf.constant([1.0] * 6 + [0.0] * 2))
+    normalized = np.asarray(normalized)[:6, 0, 0, :, :20].reshape(6, 2, 5, 4)
+    np.testing.assert_allclose(normalized.transpose(0, 2, 3, 1), expected, atol=1e-5)
     np.testing.assert_allclose([ours.moving_mean, ours.moving_variance], averages, rtol=1e-5)
 
 
@@ -145,13 +139,3 @@ def test_of_equal_places_the_first_has_the_gradient():
     model = plain(8, 1, "relu")
     flat = np.full((1, 8, 8, 3), 90, np.uint8)
     compare(model, flat)
-
-
-def test_pictures_are_folded_where_the_docstring_says():
-    images = pictures(22)
-    found = folded(images, 2)  # n, P, R, k, places
-    assert found.shape == (3, 4, 4, 3, 48)  # 6 x 6 places, filled up to whole vectors
-    for p, r, i, j in np.random.default_rng(0).integers(0, (4, 4, 6, 6), (50, 4)):
-        inside = 4 * i + p < 22 and 4 * j + r < 22
-        assert (found[:, p, r, :, 6 * i + j] == (images[:, 4 * i + p, 4 * j + r] if inside else 0)).all()
-    assert (found[..., 36:] == 0).all()

@@ -6,8 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from threading import get_ident
@@ -19,71 +18,27 @@ from cnn.common import parallel
 from cnn.common.runtime import UserError
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_every_piece_comes_to_its_end_and_is_in_one_thread_at_a_time(threads):
-    busy, by = Counter(), set()
+def test_work_is_done_in_so_many_threads_at_once():
+    together = threading.Barrier(3, timeout=5)  # passed when three wait for it
+    by = set()
 
-    def piece(name: str, parts: int) -> Iterator[str]:
-        for _ in range(parts):
-            busy[name] += 1
-            assert busy[name] == 1  # a generator that is at work refuses a second thread by itself, too
-            assert sum(busy.values()) <= threads
-            by.add(get_ident())
-            time.sleep(0.01)
-            busy[name] -= 1
-            yield name
+    def work() -> None:
+        together.wait()
+        by.add(get_ident())
 
-    parts = {"0": 20, "1": 1, "2": 20, "3": 20}
-    done = list(parallel.round_robin([piece(*each) for each in parts.items()], threads))
-    assert Counter(done) == Counter(parts)
-    assert len(by) == threads
-    # One to its end after the other; or in turns: three pieces of the same length end together.
-    assert set(done[-20:]) == ({"3"} if threads == 1 else {"0", "2", "3"})
+    parallel.in_threads(work, 3)
+    assert len(by) == 3 and get_ident() not in by
 
 
-def test_few_pieces_have_begun_at_any_time():
-    begun: set[int] = set()
+def test_an_error_in_a_thread_is_raised_here():
+    turns = iter([None, UserError("not to be done")])
 
-    def piece(number: int) -> Iterator[int]:
-        begun.add(number)
-        for _ in range(3):
-            time.sleep(0.002)
-            yield len(begun)
-        begun.remove(number)
+    def work() -> None:
+        if error := next(turns):
+            raise error
 
-    assert max(parallel.round_robin([piece(number) for number in range(20)], 2)) <= 3
-    assert list(parallel.round_robin([], 2)) == []
-
-
-@pytest.mark.parametrize("others", ["2", "2345"], ids=["in turns", "each to its end"])
-def test_an_error_of_a_piece_is_raised_and_ends_the_others(others):
-    made = []
-
-    def piece(name: str) -> Iterator[None]:
-        while True:
-            made.append(name)
-            time.sleep(0.01)
-            yield
-
-    def faulty() -> Iterator[None]:
-        yield
-        raise UserError("piece 1 is not to be done")
-
-    before = set(threading.enumerate())
-    with pytest.raises(UserError, match="piece 1"):
-        for _ in parallel.round_robin([piece("0"), faulty(), *map(piece, others)], 2):
-            pass
-    wait_for(lambda: not set(threading.enumerate()) - before)
-    assert "0" in made
-    count = len(made)
-    time.sleep(0.1)
-    assert len(made) == count
-
-
-def test_what_is_done_meanwhile_gives_its_result_or_its_error():
-    assert parallel.meanwhile(pow, 2, 3)() == 8
-    with pytest.raises(ZeroDivisionError):
-        parallel.meanwhile(divmod, 1, 0)()
+    with pytest.raises(UserError, match="not to be done"):
+        parallel.in_threads(work, 2)
 
 
 def test_an_error_in_a_process_ends_the_others_too(work):
@@ -107,10 +62,12 @@ def refuse(folder: Path, number: int) -> None:
 
 def test_the_end_of_a_program_leaves_no_process(work):
     code = (
-        "import os; from stages.lib import workers; from test_workers import who\n"
-        "print(*workers.in_order(who, [()] * 4, 2))"
+        "from cnn.common import parallel; from test_parallel import process_id\n"
+        "print(*parallel.parallel_map(process_id, [()] * 4, 2))"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
+    }
     done = subprocess.run([sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     pids = {int(pid) for pid in done.stdout.split()}
@@ -118,38 +75,18 @@ def test_the_end_of_a_program_leaves_no_process(work):
     wait_for_the_end(pids)
 
 
-def who() -> int:
+def process_id() -> int:
     time.sleep(0.5)  # so that one alone does not do it all
     return os.getpid()
 
 
-def slow(folder: Path) -> int:
-    (folder / f"{os.getpid()}").touch()
-    time.sleep(60)
+def test_one_worker_is_this_process():
+    assert list(parallel.parallel_map(os.getpid, [(), ()], 1)) == [os.getpid()] * 2
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_what_is_begun_beside_goes_on_meanwhile_and_says_its_errors(work, processes):
-    with parallel.beside(processes) as begin:
-        by, power = begin(os.getpid), begin(pow, 2, 3)
-        assert (by() == os.getpid()) == (processes == 1)
-        assert power() == 8
-        with pytest.raises(ZeroDivisionError):
-            begin(divmod, 1, 0)()
-
-
-def test_an_error_ends_what_was_begun_beside(work):
-    with pytest.raises(UserError), parallel.beside(2) as begin:
-        begin(slow, work)
-        while not (pids := {int(path.name) for path in work.iterdir() if path.name.isdigit()}):
-            time.sleep(0.01)
-        raise UserError("meanwhile")
-    wait_for_the_end(pids)
-
-
-def test_an_error_that_cannot_travel_is_not_taken_for_a_killed_process():
-    with pytest.raises(BrokenProcessPool) as raised, parallel.beside(2) as begin:
-        begin(fail_oddly)()
+def test_an_error_that_cannot_be_unpickled_is_not_mistaken_for_a_killed_process():
+    with pytest.raises(BrokenProcessPool) as raised:
+        list(parallel.parallel_map(fail_oddly, [(), ()], 2))
     assert "OddError.__init__() missing 1 required positional argument" in str(raised.value.__cause__)
 
 
@@ -162,31 +99,13 @@ def fail_oddly() -> None:
     raise OddError(1, 2)
 
 
-def test_a_process_beside_that_is_killed_is_said():
-    with pytest.raises(UserError, match="was killed, most likely because memory ran out"), parallel.beside(2) as begin:
-        begin(end_badly)()
+def test_a_killed_worker_is_reported():
+    with pytest.raises(UserError, match="was killed, most likely because memory ran out"):
+        list(parallel.parallel_map(end_badly, [(), ()], 2))
 
 
 def end_badly() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere, processes are new ones")
-@pytest.mark.parametrize("threads", [0, 1])
-def test_a_process_beside_is_a_copy_of_one_that_has_no_other_thread(threads):
-    program = f"""
-import sys, threading, time
-from stages.lib import workers
-if __name__ == "__main__":
-    sys.found = True
-    for _ in range({threads}):
-        threading.Thread(target=time.sleep, args=(1,)).start()
-    with workers.beside(2) as begin:
-        print(begin(eval, "hasattr(__import__('sys'), 'found')")())
-"""
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == (f"{threads == 0}\n", "")
 
 
 def wait_for_the_end(pids: set[int]) -> None:

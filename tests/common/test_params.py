@@ -1,8 +1,14 @@
+"""params.yaml: what is accepted, and that each mistake is refused in one line that says what is allowed."""
+
+from dataclasses import asdict, replace
+
+import pydantic
 import pytest
 from conftest import DEFAULTS, ROOT
 
 from cnn.common import params
 from cnn.common.runtime import UserError
+from cnn.model.backend import keras
 
 
 def test_the_shipped_file_is_accepted_and_every_line_says_what_it_is_for():
@@ -12,8 +18,6 @@ def test_the_shipped_file_is_accepted_and_every_line_says_what_it_is_for():
 
 
 def test_activations_are_those_of_keras():
-    from cnn.model.backend import keras
-
     names = [name for name in dir(keras.activations) if not name.startswith("_")]
     assert sorted(params.ACTIVATIONS) == sorted(
         set(names)
@@ -55,6 +59,47 @@ def test_a_mistake_is_named_with_key_value_and_what_is_allowed(change, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("epochs", 0, "allowed: a whole number from 1 to 100000"),
+        ("learning_rate", 0, "allowed: a number above 0 and at most 1000"),
+        ("dropout", 1.0, "allowed: a number from 0 to 0.95"),
+        ("flip", 1, "allowed: true or false"),
+        ("workers", 1025, "allowed: auto, or a whole number from 1 to 1024"),
+        (
+            "optimizer",
+            "adagrat",
+            "allowed: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw (did you mean 'adagrad'?)",
+        ),
+        (
+            "images",
+            " ",
+            "allowed: the path of a folder, .zip, .tar, .tar.gz, .csv or .tsv, such as data/mine.zip",
+        ),
+    ],
+)
+def test_each_kind_of_value_has_its_words(key, value, words):
+    assert params.refusal(key, value) == words
+    with pytest.raises(UserError) as error:
+        params.check(DEFAULTS | {key: value}, "my.yaml")
+    assert str(error.value) == f"my.yaml: {key} is {value!r}; {words}"
+
+
+def test_a_single_value_is_accepted_or_refused_as_in_the_file():
+    assert params.names() == tuple(DEFAULTS)
+    for key, value in DEFAULTS.items():
+        assert params.refusal(key, value) is None
+        assert params.refusal(key, None).startswith("allowed: ")
+
+
+def test_parameters_are_a_dataclass_whose_copies_are_checked_too():
+    base = params.check(DEFAULTS)
+    assert asdict(replace(base, epochs=77)) == DEFAULTS | {"epochs": 77}
+    with pytest.raises(pydantic.ValidationError):
+        replace(base, epochs=0)
+
+
 def test_a_whole_number_is_a_number():
     learning_rate = params.check(DEFAULTS | {"learning_rate": 1}).learning_rate
     assert (learning_rate, type(learning_rate)) == (1.0, float)
@@ -69,7 +114,7 @@ def test_a_number_that_dvc_writes_with_an_exponent_is_a_number(tmp_path):
 def test_a_missing_key_is_named():
     values = dict(DEFAULTS)
     del values["epochs"]
-    with pytest.raises(UserError, match="key 'epochs' is missing"):
+    with pytest.raises(UserError, match=r"key 'epochs' is missing; allowed: a whole number from 1 to 100000$"):
         params.check(values)
 
 

@@ -62,7 +62,7 @@ REJECTED = {
     "line.png": (encoded(Image.new("RGB", (20000, 1)), "PNG"), "20000 x 1 pixels"),
     "bomb.png": (bomb(), "40000 x 40000 pixels"),
 }
-LITTER = ("Thumbs.db", ".DS_Store", "desktop.ini")
+SYSTEM_FILES = ("Thumbs.db", ".DS_Store", "desktop.ini")
 
 
 def test_each_kind_of_picture_is_used_or_rejected_with_its_reason(pictures):
@@ -70,13 +70,13 @@ def test_each_kind_of_picture_is_used_or_rejected_with_its_reason(pictures):
     folder = pictures / "across"
     for name, content in (USED | {name: content for name, (content, _) in REJECTED.items()}).items():
         (folder / name).write_bytes(content)
-    for name in LITTER:
+    for name in SYSTEM_FILES:
         (folder / name).write_bytes(b"x")
     (folder / "dangling.png").symlink_to("nowhere.png")
     preprocess.main()
 
     facts = data()
-    assert facts["ignored"] == len(LITTER)
+    assert facts["ignored"] == len(SYSTEM_FILES)
     assert facts["used"] == 60 + len(USED)
     assert facts["rejected"] == len(REJECTED) + 1
     assert facts["found"] == facts["used"] + facts["rejected"]

@@ -80,32 +80,36 @@ def test_near_pairs_are_those_of_comparing_each_with_each():
         flipped = np.unpackbits(hashes[0])
         flipped[generator.permutation(256)[:bits]] ^= 1
         pairs[bits] = np.packbits(flipped)
-    looks = np.array([*hashes, *pairs.values()])
+    all_hashes = np.array([*hashes, *pairs.values()])
     pixels = (
-        np.arange(len(looks), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3) // 3
+        np.arange(len(all_hashes), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3) // 3
     )  # all near, not all equal
-    _, group = duplicates.groups(looks, pixels, range(len(looks)))
-    bits = np.unpackbits(looks, axis=1).astype(int)
+    _, group = duplicates.groups(all_hashes, pixels, range(len(all_hashes)))
+    bits = np.unpackbits(all_hashes, axis=1).astype(int)
     near = (bits[:, None] != bits[None]).sum(axis=2) <= duplicates.NEAR_BITS
-    assert near.sum() > len(looks)
+    assert near.sum() > len(all_hashes)
     for a, b in np.argwhere(near):
         assert group[a] == group[b]
     assert [each == group[0] for each in group[60:]] == [True, True, near[62, 61] or near[62, 60], False]
 
 
-def test_a_thousand_takes_of_one_scene_are_one_group():
+def test_a_thousand_shots_of_one_scene_are_one_group():
     base = np.asarray(scene(0, (32, 32))).astype(int)
     generator = np.random.default_rng(0)
-    takes = [np.clip(base + generator.integers(-2, 3, base.shape), 0, 255).astype(np.uint8) for _ in range(1000)]
-    assert len(set(groups(takes)[1])) == 1
+    shots = [np.clip(base + generator.integers(-2, 3, base.shape), 0, 255).astype(np.uint8) for _ in range(1000)]
+    assert len(set(groups(shots)[1])) == 1
 
 
 def test_hashes_do_not_depend_on_how_the_pixels_lie_in_memory():
     images = np.stack([np.asarray(scene(seed).resize((96, 96))) for seed in (1, 2, 1)])
     turned = np.asfortranarray(images)
     np.testing.assert_array_equal(duplicates.perceptual_hashes(turned), duplicates.perceptual_hashes(images))
-    looks = duplicates.perceptual_hashes(images)
-    assert duplicates.groups(looks, turned, range(3)) == duplicates.groups(looks, images, range(3)) == ([0, 1, 0],) * 2
+    all_hashes = duplicates.perceptual_hashes(images)
+    assert (
+        duplicates.groups(all_hashes, turned, range(3))
+        == duplicates.groups(all_hashes, images, range(3))
+        == ([0, 1, 0],) * 2
+    )
 
 
 @pytest.mark.parametrize("size", [8, 96, 128, 300, 1001])
@@ -113,7 +117,7 @@ def test_a_hash_is_that_of_sums_without_rounding(size):
     """In Python's whole numbers, which have no limit."""
     image = np.random.default_rng(size).integers(0, 256, (size, size, 3), dtype=np.uint8)
     angles = np.pi * np.arange(16)[:, None] * (2 * np.arange(size) + 1) / (2 * size)
-    cosines = np.rint(np.cos(angles) * duplicates.WHOLE).astype(int).astype(object)
+    cosines = np.rint(np.cos(angles) * duplicates.COSINE_SCALE).astype(int).astype(object)
     light = image.astype(object) @ np.array(duplicates.LUMA, object)
     frequencies = (cosines @ light @ cosines.T).ravel()
     ordered = sorted(frequencies)

@@ -80,10 +80,10 @@ def test_a_manifest_is_read_as_it_was_written(rows, delimiter, line_end, bom):
     writer.writerow(("path", "label", "split"))
     writer.writerows((f"p/{number}.png", label, split) for number, (label, split) in enumerate(rows))
     data = text.getvalue().encode("utf-8-sig" if bom else "utf-8")
-    read = manifest.parse("list.tsv" if delimiter == "\t" else "list.csv", data)
-    meant = {"": None, "train": "train", "val": "validation", "Test": "test"}
-    assert [(row.path, row.label, row.split) for row in read] == [
-        (f"p/{number}.png", label.strip(), meant[split]) for number, (label, split) in enumerate(rows)
+    parsed = manifest.parse("list.tsv" if delimiter == "\t" else "list.csv", data)
+    splits = {"": None, "train": "train", "val": "validation", "Test": "test"}
+    assert [(row.path, row.label, row.split) for row in parsed] == [
+        (f"p/{number}.png", label.strip(), splits[split]) for number, (label, split) in enumerate(rows)
     ]
 
 
@@ -127,9 +127,9 @@ def test_any_value_is_refused_in_one_line_or_has_its_type(key, value):
         assert one_line(error)
         assert key in str(error)
     else:
-        kept = getattr(checked, key)
-        assert isinstance(kept, (int, str) if key == "workers" else KINDS[key])
-        assert kept == value or float(kept) == float(value)
+        accepted = getattr(checked, key)
+        assert isinstance(accepted, (int, str) if key == "workers" else KINDS[key])
+        assert accepted == value or float(accepted) == float(value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

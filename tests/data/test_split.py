@@ -10,10 +10,10 @@ from cnn.data import quality, split
 FRACTIONS = (0.2, 0.2)
 
 
-def assign(contents: list[bytes], labels: list[str], seed: int = 0, given_: list | None = None) -> list[str]:
+def assign(contents: list[bytes], labels: list[str], seed: int = 0, named: list | None = None) -> list[str]:
     keys = [split.key(seed, content) for content in contents]
-    disputed = quality.disputed(labels, contents, contents)
-    return split.assign(keys, labels, contents, given_ or [None] * len(keys), disputed, *FRACTIONS)
+    conflicting = quality.conflicting_labels(labels, contents, contents)
+    return split.assign(keys, labels, contents, named or [None] * len(keys), conflicting, *FRACTIONS)
 
 
 def pictures(count: int) -> tuple[list[bytes], list[str]]:
@@ -21,7 +21,7 @@ def pictures(count: int) -> tuple[list[bytes], list[str]]:
 
 
 @given(st.integers(20, 200), st.integers(0, 9), st.randoms())
-def test_listing_order_plays_no_part(count, seed, random):
+def test_listing_order_has_no_influence(count, seed, random):
     contents, labels = pictures(count)
     before = dict(zip(contents, assign(contents, labels, seed), strict=True))
     order = list(range(count))
@@ -64,10 +64,10 @@ def test_another_seed_gives_another_split():
     assert assign(contents, labels, 0) != assign(contents, labels, 1)
 
 
-def test_a_split_that_the_source_names_is_kept():
+def test_a_split_that_the_source_names_stays():
     contents, labels = pictures(60)
     named = ["test" if n < 10 else None for n in range(60)]
-    sides = assign(contents, labels, given_=named)
+    sides = assign(contents, labels, named=named)
     assert [n for n, side in enumerate(sides) if side == "test"] == list(range(10))
     assert sides.count("validation") == 10
 
@@ -75,7 +75,7 @@ def test_a_split_that_the_source_names_is_kept():
 def test_pictures_that_the_source_trains_on_are_not_tested_on():
     contents, labels = pictures(80)
     named = ["train" if n < 40 else None for n in range(80)]
-    sides = assign(contents, labels, given_=named)
+    sides = assign(contents, labels, named=named)
     assert set(sides[:40]) == {"train"}
     assert (sides[40:].count("test"), sides[40:].count("validation")) == (8, 8)
 
@@ -84,7 +84,7 @@ def test_a_copy_of_a_test_picture_is_not_trained_on():
     contents, labels = pictures(40)
     named = ["test" if n < 8 else "train" for n in range(40)]
     contents[20] = contents[0]
-    assert assign(contents, labels, given_=named)[20] == "test"
+    assert assign(contents, labels, named=named)[20] == "test"
 
 
 def test_a_picture_under_two_labels_stays_out_of_validation_and_test():

@@ -1,11 +1,11 @@
-"""Calibration errors, temperatures, and heat maps, on cases whose answer is known."""
+"""Calibration errors and temperatures, on cases whose answer is known."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
 from cnn.evaluation import calibration
-from cnn.model import occlusion
+from cnn.evaluation.classification_measures import reliability
 
 
 def overconfident(n: int = 20_000, temperature: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
@@ -18,11 +18,11 @@ def overconfident(n: int = 20_000, temperature: float = 2.5) -> tuple[np.ndarray
 
 def test_the_temperature_that_made_them_too_sure_is_found_and_mends_them():
     probabilities, labels = overconfident()
-    found = calibration.fit_temperature(probabilities, labels)
-    assert found == pytest.approx(2.5, rel=0.05)
-    before = calibration.expected_error(calibration.bins(probabilities, labels))
-    after = calibration.expected_error(calibration.bins(calibration.scale(probabilities, found), labels))
-    assert before > 0.15 and after < 0.02
+    temperature = calibration.fit_temperature(probabilities, labels)
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    scaled = calibration.scale(probabilities, temperature)
+    assert reliability(probabilities, labels).expected_error > 0.15
+    assert reliability(scaled, labels).expected_error < 0.02
 
 
 def test_the_temperature_is_the_one_with_the_highest_likelihood():
@@ -31,8 +31,8 @@ def test_the_temperature_is_the_one_with_the_highest_likelihood():
         probabilities, labels = overconfident(400, true)
         probabilities = generator.permuted(probabilities, axis=1) * 0.1 + probabilities * 0.9
 
-        def loss(logarithm: float, given=probabilities, labels=labels) -> float:
-            return -np.log(calibration.scale(given, np.exp(logarithm))[np.arange(len(labels)), labels]).mean()
+        def loss(logarithm: float, probabilities=probabilities, labels=labels) -> float:
+            return -np.log(calibration.scale(probabilities, np.exp(logarithm))[np.arange(len(labels)), labels]).mean()
 
         bounds = tuple(np.log(calibration.TEMPERATURES))
         best = np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
@@ -52,28 +52,3 @@ def test_scaling_keeps_the_order_and_the_sum_and_1_changes_nothing():
     np.testing.assert_allclose(scaled.sum(axis=1), 1)
     np.testing.assert_allclose(calibration.scale(probabilities, 1.0), probabilities)
     assert np.isfinite(calibration.scale(np.array([[1.0, 0.0]]), 0.1)).all()
-
-
-def test_the_error_by_hand():
-    # 0.95 twice, one right; 0.65 twice, both right: (2 * |0.5 - 0.95| + 2 * |1 - 0.65|) / 4
-    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.65, 0.35]])
-    found = calibration.bins(probabilities, np.array([0, 1, 0, 0]))
-    assert [(each.count, each.accuracy) for each in found] == [(2, 1.0), (2, 0.5)]
-    assert calibration.expected_error(found) == pytest.approx((0.45 + 0.35) / 2)
-
-
-def test_heat_is_where_the_answer_comes_from():
-    image = np.full((48, 48, 3), 60, np.uint8)
-    image[8:16, 32:40] = 250
-
-    def bright_corner(images: np.ndarray) -> np.ndarray:
-        p = images[:, 8:16, 32:40].mean(axis=(1, 2, 3)) / 255
-        return np.stack([p, 1 - p], axis=1)
-
-    found = occlusion.heat(bright_corner, image, 0)
-    assert found.shape == (48, 48) and found.max() == 1
-    assert found[8:16, 32:40].mean() > 0.5
-    assert found[:, :20].max() == 0 and found[30:].max() == 0
-    assert occlusion.heat(lambda images: np.full((len(images), 2), 0.5), image, 0).max() == 0
-    painted = occlusion.overlay(image, found)
-    assert painted.shape == image.shape and (painted[40, 4] == 60).all()

@@ -6,24 +6,25 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import DEFAULTS, write_params, write_pictures
-from support import md5s, run_all
+from conftest import write_params, write_pictures
+from support import md5s, run_all, untrained
 
 from cnn.common import dataset, params, render
 from cnn.common.runtime import UserError
-from cnn.export import onnx, tflite
+from cnn.common.task import Classification, Regression
+from cnn.export import card, onnx, tflite
 from cnn.inference.model import Model
-from cnn.model import build, labels
+from cnn.model import labels, outputs, saving
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
 from stages import export
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3), dtype=np.uint8)
+THREE = Classification(("a", "b", "c"))
 
 
-def model(classes: int = 3, **changes: object) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    return build.build(params.check(DEFAULTS | {"image_size": 24, **changes}), classes)
+def model(**changes: object) -> keras.Model:
+    return untrained(THREE, **{"image_size": 24, **changes})
 
 
 def by_onnx(file: bytes, images: np.ndarray) -> np.ndarray:
@@ -52,11 +53,11 @@ def test_litert_gives_the_models_answers_and_nearly_so_in_8_bits(activation):
     metadata = {"classes": ["a", "ü", "|"]}
     dark = IMAGES // 2  # with no white pixel
     file, small = tflite.convert(plain, metadata), tflite.quantize(plain, dark, metadata)
-    np.testing.assert_allclose(tflite.answers(file, dark), plain(dark), atol=1e-5)
-    np.testing.assert_allclose(tflite.answers(small, dark), plain(dark), atol=0.05)
+    np.testing.assert_allclose(tflite.predict(file, dark), plain(dark), atol=1e-5)
+    np.testing.assert_allclose(tflite.predict(small, dark), plain(dark), atol=0.05)
     interpreter = tf.lite.Interpreter(model_content=small)
-    (given,) = interpreter.get_input_details()
-    assert given["dtype"] == np.float32 or given["quantization"] == (1.0, 0), "a pixel's byte is what it takes"
+    (input_,) = interpreter.get_input_details()
+    assert input_["dtype"] == np.float32 or input_["quantization"] == (1.0, 0), "a pixel's byte is what it takes"
     assert len(small) < 0.4 * len(file)
     assert tflite.read_metadata(file) == tflite.read_metadata(small) == metadata
     assert file == tflite.convert(plain, metadata) and small == tflite.quantize(plain, dark, metadata)
@@ -73,19 +74,31 @@ def test_the_stage_writes_files_that_agree_on_every_test_picture(work, classes):
     assert md5s() == once, "the same bytes again"
 
     images = dataset.read("test").images
-    expected = build.answers(build.load(export.MODEL), images)
+    task = Classification(classes)
+    expected = outputs.predict(saving.load(export.MODEL), task, images)
     classifier = Model(export.MODEL)
-    assert classifier.classes == list(classes)
-    lite = labels.of_classes(tflite.answers(export.LITERT.read_bytes(), images))
-    for found in (classifier.raw(images), lite):
+    assert classifier.task == task
+    lite = labels.probabilities(tflite.predict(export.LITERT.read_bytes(), images))
+    for found in (classifier.predict_uncalibrated(images), lite):
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
-    assert (classifier.answers(images).argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert (classifier.predict(images).argmax(axis=1) == expected.argmax(axis=1)).all()
 
-    metrics, said = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("metrics", "export"))
-    assert said["int8_accuracy_lost"] == pytest.approx(metrics["accuracy"] - said["int8_accuracy"], abs=1e-4)
-    card = export.CARD.read_text()
-    assert f"{metrics['accuracy']:.3f}" in card and "across, along" in card and once["models/model.onnx"] in card
+    metrics, exported = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("metrics", "export"))
+    assert exported["int8_accuracy_lost"] == pytest.approx(metrics["accuracy"] - exported["int8_accuracy"], abs=1e-4)
+    text = export.CARD.read_text()
+    assert f"{metrics['accuracy']:.3f}" in text and "across, along" in text and once["models/model.onnx"] in text
+
+
+def test_what_the_quantization_costs():
+    by_class = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0, 0.4]], dtype=np.float32)
+    found = card.int8_measures(THREE, by_class, np.array([0, 1, 2]), {"accuracy": 1.0})
+    assert found == {"int8_accuracy": 0.6667, "int8_accuracy_lost": 0.3333}
+    sigmoid, metrics = np.array([[0.3], [0.1]], dtype=np.float32), {"accuracy": 0.5, "threshold": 0.2}
+    found = card.int8_measures(Classification(("ok", "bad")), sigmoid, np.array([1, 0]), metrics)
+    assert found == {"int8_accuracy": 1.0, "int8_accuracy_lost": -0.5}, "the threshold decides here, too"
+    found = card.int8_measures(Regression(), np.array([[1.5], [2.0]]), np.array([1.0, 3.0]), {"mae": 0.5})
+    assert found == {"int8_mae": 0.75, "int8_mae_added": 0.25}
 
 
 def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_path):
@@ -96,7 +109,7 @@ def test_a_model_that_is_missing_damaged_or_of_another_training_is_said_so(tmp_p
     with pytest.raises(UserError, match="is no model of this project"):
         Model(file)
     file.write_bytes(onnx.build(model(), {"classes": ["a", "b", "c"], "temperature": 1.0, "keras_md5": "0"}))
-    assert Model(file).classes == ["a", "b", "c"]
+    assert Model(file).task == THREE
     keras_file.write_bytes(b"another")
     with pytest.raises(UserError, match=r"was made from another model\.keras"):
         Model(keras_file)

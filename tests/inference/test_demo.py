@@ -12,22 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEFAULTS, ROOT, encoded, stripes
-from support import CLASSES, read_csv, run_predict
+from conftest import ROOT, encoded, stripes
+from support import CLASSES, read_csv, run_predict, write_onnx
 
-from cnn.common import dataset, files, params
-from cnn.export import onnx
-from cnn.model import build
+from cnn.common import dataset
+from cnn.common.task import Classification
+
+TASK = Classification(("<b>across", *CLASSES[1:]))
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of the page and the folder it was started in, with a model and training pictures."""
     folder = tmp_path_factory.mktemp("demo")
-    build.keras.utils.set_random_seed(0)
-    built = build.build(params.check(DEFAULTS | {"image_size": 32, "activation": "tanh"}), len(CLASSES))
-    metadata = {"classes": ["<b>across", *CLASSES[1:]], "temperature": 0.2, "keras_md5": "none"}
-    files.write_bytes(folder / "models/model.onnx", onnx.build(built, metadata))
+    write_onnx(folder / "models/model.onnx", TASK, temperature=0.2)
     (folder / "data/processed").mkdir(parents=True)
     images = np.array([np.asarray(stripes(n % 3, n).resize((32, 32))) for n in range(30)])
     np.save(folder / "pixels.npy", images)
@@ -38,7 +36,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     )
     line = process.stdout.readline()
     assert line.startswith("open http://127.0.0.1:"), line
-    # Nobody is refused once the address is said.
+    # Nobody is refused once the address is printed.
     socket.create_connection(("127.0.0.1", int(line.split()[1].rstrip("/").rsplit(":", 1)[1]))).close()
     yield line.split()[1], folder
     process.terminate()
@@ -71,14 +69,14 @@ def test_the_page_answers_what_predict_answers(served, browser, tmp_path):
     shown = [bar.inner_text().split("\n") for bar in page.locator(".bar").all()]
     expected = [[cells[n], f"{100 * float(cells[n + 1]):.1f}%"] for n in (0, 2, 4)]
     assert [[name, percent] for name, percent in ([row[0], row[-1]] for row in shown)] == expected
-    assert page.locator("#said").inner_text() == f"The model names: {cells[0]}"
+    assert page.locator("#message").inner_text() == f"The model names: {cells[0]}"
     assert page.locator("#nearest li").count() == 6
     for image in page.locator("img").all():
         assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") > 0
 
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     page.set_input_files("#file", tmp_path / "bad.jpg")
-    page.locator("#said", has_text="cannot be used: not a picture").wait_for()
+    page.locator("#message", has_text="cannot be used: not a picture").wait_for()
     assert not page.locator("#result").is_visible()
     assert [each for each in complaints if "400" not in each] == []  # the browser logs the refused upload
 
@@ -115,30 +113,30 @@ def test_it_listens_on_this_machine_only(served):
 
 
 def test_the_page_as_one_file(served):
-    def written(*options: str) -> subprocess.CompletedProcess:
+    def write(*options: str) -> subprocess.CompletedProcess:
         command = [sys.executable, ROOT / "demo.py", "--static", "reports/page.html", *options]
         return subprocess.run(command, cwd=served[1], capture_output=True, text=True, check=False)
 
-    done = written()
+    done = write()
     assert done.returncode == 1 and "make demo-page" in done.stderr and done.stderr.count("\n") == 1
     if not (ROOT / "web/node_modules").exists():
         pytest.skip("npm's part is missing: make web/node_modules/.package-lock.json")
     (served[1] / "web").symlink_to(ROOT / "web")
     page = served[1] / "reports/page.html"
     for options, pictures in (((), True), (("--no-pictures",), False)):
-        done = written(*options)
+        done = write(*options)
         assert done.returncode == 0 and "see reports/page.html" in done.stdout, done.stderr
         assert ("data:image/jpeg" in page.read_text()) is pictures
     page.unlink()
 
 
 def test_a_taken_port_and_a_missing_model_are_one_line(served, tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
         for folder, words in ((served[1], "cannot be used"), (tmp_path, "model.onnx is missing")):
             done = subprocess.run(
-                [sys.executable, ROOT / "demo.py", "--port", str(taken.getsockname()[1])],
+                [sys.executable, ROOT / "demo.py", "--port", str(occupied.getsockname()[1])],
                 cwd=folder,
                 capture_output=True,
                 text=True,

@@ -7,28 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEFAULTS, ROOT, encoded, stripes
+from conftest import ROOT, encoded, stripes
 from PIL import Image
-from support import read_csv, run_predict
+from support import CLASSES, read_csv, run_predict, untrained, write_onnx
 
-from cnn.common import files, params
+from cnn.common import files
+from cnn.common.task import Classification
 from cnn.data import decode
 from cnn.export import onnx
 from cnn.inference import tables
 from cnn.inference.model import Model
-from cnn.model import build, occlusion
+from cnn.model import occlusion, outputs
 
-CLASSES = ["across", "along", "falling"]
+TWO = Classification(("ok", "bad"))
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An .onnx file of an untrained network, which answers differently for different pictures all the same."""
-    build.keras.utils.set_random_seed(0)
-    built = build.build(params.check(DEFAULTS | {"image_size": 32, "activation": "tanh"}), len(CLASSES))
+    """An .onnx file of an untrained network."""
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    metadata = {"classes": CLASSES, "temperature": 0.2, "keras_md5": "none"}
-    files.write_bytes(path, onnx.build(built, metadata))
+    write_onnx(path, Classification(tuple(CLASSES)), temperature=0.2)
     return path
 
 
@@ -45,39 +43,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_table_and_csv_with_a_row_for_every_picture(model, folder):
-    said = run_predict(model, "pictures", "--top", "2", "--csv", "out.csv", code=3)
-    assert "1 of 3 could not be used" in said
+    output = run_predict(model, "pictures", "--top", "2", "--csv", "out.csv", code=3)
+    assert "1 of 3 could not be used" in output
     rows = read_csv("out.csv")
     assert rows[0] == ["file", "class", "probability", "class_2", "probability_2", "reason"]
     assert [row[0] for row in rows[1:]] == ["a.png", "more/b.jpg", "notes.txt"]
     assert rows[3][1:5] == [""] * 4 and rows[3][5].startswith("not a picture")
     for row in rows[1:3]:
         assert float(row[2]) > float(row[4]) > 0
-        assert any(line.split()[:3] == [row[0], row[1], f"{float(row[2]):.3f}"] for line in said.splitlines())
+        assert any(line.split()[:3] == [row[0], row[1], f"{float(row[2]):.3f}"] for line in output.splitlines())
 
 
 def test_pictures_are_read_as_in_training(model, folder):
     run_predict(model, "pictures/more/b.jpg", "--csv", "out.csv")
     pixels, _ = decode.decode(Path("pictures/more/b.jpg").read_bytes(), 32)
-    expected = Model(model).answers(pixels[None])[0]
+    expected = Model(model).predict(pixels[None])[0]
     assert read_csv("out.csv")[1][:3] == ["pictures/more/b.jpg", CLASSES[expected.argmax()], f"{expected.max():.6f}"]
 
 
 def test_of_two_classes_the_threshold_decides_which_comes_first(tmp_path):
-    build.keras.utils.set_random_seed(0)
-    built = build.build(params.check(DEFAULTS | {"image_size": 32}), 2)
-    metadata = {"classes": ["ok", "bad"], "temperature": 2.0, "keras_md5": "none"}
+    network = untrained(TWO)
+    metadata = {"classes": TWO.classes, "temperature": 2.0, "keras_md5": "none"}
     pixels = np.stack([np.asarray(stripes(number % 4, number, (32, 32))) for number in range(12)])
-    probability = build.answers(built, pixels)[:, 1]
+    probability = outputs.predict(network, TWO, pixels)[:, 1]
     threshold = float(np.sort(probability)[3:5].mean())  # eight of twelve are bad, whatever one half would say
-    files.write_bytes(tmp_path / "model.onnx", onnx.build(built, metadata | {"threshold": threshold}))
-    rows = tables.answer(Model(tmp_path / "model.onnx"), [("", each, "") for each in pixels])
-    assert [row.short for row in rows] == ["bad" if each >= threshold else "ok" for each in probability]
+    files.write_bytes(tmp_path / "model.onnx", onnx.build(network, metadata | {"threshold": threshold}))
     model = Model(tmp_path / "model.onnx")
-    between = np.flatnonzero((probability >= threshold) != (probability > 0.5))[0]  # the named one is less probable
-    expected = occlusion.heat(model.answers, pixels[between], int(probability[between] >= threshold))
+    rows = tables.predict(model, [("", each, "") for each in pixels])
+    assert [row.label for row in rows] == ["bad" if each >= threshold else "ok" for each in probability]
+    between = np.flatnonzero((probability >= threshold) != (probability > 0.5))[0]  # the predicted one is less probable
+    expected = occlusion.heat(model.predict, pixels[between], int(probability[between] >= threshold))
     np.testing.assert_array_equal(model.heat(pixels[between]), expected)
-    assert tables.answer(model, [("x", None, "no picture")])[0].reason == "no picture"  # and none besides
+    assert tables.predict(model, [("x", None, "no picture")])[0].reason == "no picture"  # and none besides
     assert all(sum(p for _, p in row.classes) == pytest.approx(1) for row in rows)
 
 
@@ -90,7 +87,7 @@ def test_many_pictures_over_processes_and_an_archive_keep_their_order(model, fol
     assert [row[0] for row in rows] == [*(f"many.zip/{number:03d}.png" for number in range(150)), "pictures/a.png"]
     classifier = Model(model)
     pixels = np.array([decode.decode(encoded(stripes(number % 4, number)), 32)[0] for number in range(150)])
-    expected = classifier.answers(pixels)
+    expected = classifier.predict(pixels)
     assert [row[1] for row in rows[:-1]] == [CLASSES[index] for index in expected.argmax(axis=1)]
     np.testing.assert_allclose([float(row[2]) for row in rows[:-1]], expected.max(axis=1), atol=1e-5)
 
@@ -100,8 +97,8 @@ def test_submissions_for_signate_and_kaggle(model, folder):
     rows = read_csv("out.tsv", "\t")
     assert [row[0] for row in rows] == ["a.png", "b.jpg"] and all(row[1] in CLASSES for row in rows)
     Path("sample.csv").write_text("id,label\nb,0\na,0\n")
-    given = ("--header", "id,label", "--sample", "sample.csv")
-    run_predict(model, "pictures/a.png", "pictures/more", "--submission", "out.csv", *given)
+    options = ("--header", "id,label", "--sample", "sample.csv")
+    run_predict(model, "pictures/a.png", "pictures/more", "--submission", "out.csv", *options)
     assert read_csv("out.csv") == [["id", "label"], ["b", rows[1][1]], ["a", rows[0][1]]]
 
 
@@ -116,24 +113,24 @@ def test_submissions_for_signate_and_kaggle(model, folder):
 )
 def test_an_incomplete_submission_is_refused_and_not_written(model, folder, sample, options, words):
     Path("sample.csv").write_text(sample)
-    said = run_predict(model, *options, "--submission", "out.csv", "--sample", "sample.csv", code=1)
-    assert words in said and not Path("out.csv").exists()
+    output = run_predict(model, *options, "--submission", "out.csv", "--sample", "sample.csv", code=1)
+    assert words in output and not Path("out.csv").exists()
 
 
 def test_a_wrong_submission_is_refused_before_anything_is_written(model, folder):
     Path("sample.csv").write_text("c,0\n")
-    given = ("--submission", "out.csv", "--sample", "sample.csv", "--explain", "why", "--csv", "table.csv")
-    run_predict(model, "pictures/a.png", *given, code=1)
+    options = ("--submission", "out.csv", "--sample", "sample.csv", "--explain", "why", "--csv", "table.csv")
+    run_predict(model, "pictures/a.png", *options, code=1)
     assert not any(Path(name).exists() for name in ("why", "out.csv", "table.csv"))
     Path("sample.csv").write_bytes(b"\xff\xfe\xff")
-    assert "cannot be read" in run_predict(model, "pictures/a.png", *given, code=1)
+    assert "cannot be read" in run_predict(model, "pictures/a.png", *options, code=1)
 
 
 def test_a_folder_is_never_replaced_by_a_table(model, folder):
     Path("precious.csv").mkdir()
     Path("precious.csv/thesis.txt").write_text("mine")
-    said = run_predict(model, "pictures/a.png", "--csv", "precious.csv", code=1)
-    assert "precious.csv is there already, and is a folder" in said
+    output = run_predict(model, "pictures/a.png", "--csv", "precious.csv", code=1)
+    assert "precious.csv is there already, and is a folder" in output
     assert Path("precious.csv/thesis.txt").read_text() == "mine"
     assert "a name that ends with .csv" in run_predict(model, "pictures/a.png", "--csv", "pictures", code=1)
 
@@ -145,8 +142,8 @@ def test_two_folders_with_the_same_names_are_told_apart(model, folder):
     assert [row[0] for row in read_csv("out.csv")[1:]] == [
         *("pictures/a.png", "pictures/more/b.jpg", "pictures/notes.txt", "others/a.png")
     ]
-    said = run_predict(model, "pictures/a.png", "others", "--submission", "out.tsv", "--sample", "x.csv", code=1)
-    assert "--sample x.csv cannot be read" in said
+    output = run_predict(model, "pictures/a.png", "others", "--submission", "out.tsv", "--sample", "x.csv", code=1)
+    assert "--sample x.csv cannot be read" in output
 
 
 def test_an_unusable_picture_in_a_submission_needs_a_fallback(model, folder):
@@ -176,16 +173,18 @@ def test_heat_maps_have_the_picture_beside_them(model, folder):
     ],
 )
 def test_a_mistake_is_one_line(model, folder, options, words):
-    said = run_predict(model, *options, code=1)
-    assert words in said and said.count("\n") == 1
+    output = run_predict(model, *options, code=1)
+    assert words in output and output.count("\n") == 1
 
 
-def test_no_tensorflow_is_imported(model, folder):
+@pytest.mark.parametrize("program", ["predict.py", "demo.py"])
+def test_the_programs_import_nothing_slow(model, folder, program):
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv[0].rsplit('/', 1)[0])\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "finally: print({'tensorflow', 'keras', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules))"
+        "finally: print({'tensorflow', 'keras', 'scipy', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules))"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "predict.py"), "--model", str(model), "pictures/a.png"]
+    options = ["--model", str(model), "pictures/a.png"] if program == "predict.py" else ["--help"]
+    command = [sys.executable, "-c", code, str(ROOT / program), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEFAULTS, PHOTOGRAPHS, ROOT, encoded, scene, stripes, turned_exif
+from conftest import PHOTOGRAPHS, ROOT, encoded, scene, stripes, turned_exif
 from PIL import Image
+from support import write_onnx
 
-from cnn.common import files, params, render
+from cnn.common import render
 from cnn.common.runtime import UserError
+from cnn.common.task import Classification, Regression
 from cnn.data import archive
 from cnn.data.decode import decode
-from cnn.export import onnx
 from cnn.inference import static_page, tables
 from cnn.inference.model import Model
-from cnn.model import build
 
 RUNTIME = ROOT / "web/node_modules/onnxruntime-web/dist"
 SIZE = 32
 TASKS = {
-    "classes": (3, {"classes": ["<b>across", "along", "falling"], "temperature": 0.2}),
-    "two classes": (2, {"classes": ["ok", "bad"], "temperature": 0.5, "threshold": 0.47}),
-    "numbers": (0, {"classes": [], "margin": 1.25}),
+    "classes": (Classification(("<b>across", "along", "falling")), {"temperature": 0.2}),
+    "two classes": (Classification(("ok", "bad")), {"temperature": 0.5, "threshold": 0.47}),
+    "numbers": (Regression(), {"margin": 1.25}),
 }
 LOOK = """async packed => {
     const file = new File([Uint8Array.from(atob(packed), each => each.charCodeAt(0))], "picture");
-    const pixels = resized(await decoded(file), settings.size), answer = await answerFor(file);
-    const map = await heat(pixels, (await answers([pixels]))[0]);
-    return {...answer, pixels: [...pixels], heat: [...map]};
+    const pixels = resize(await decode(file), settings.size), result = await answer(file);
+    const map = await heat(pixels, (await predict([pixels]))[0]);
+    return {...result, pixels: [...pixels], heat: [...map]};
 }"""
 
 pytestmark = pytest.mark.skipif(
@@ -38,13 +38,10 @@ pytestmark = pytest.mark.skipif(
 
 def page_file(folder: Path, task: str) -> Path:
     """The page of an untrained network, with a few training pictures."""
-    n_classes, metadata = TASKS[task]
-    build.keras.utils.set_random_seed(0)
-    built = build.build(params.check(DEFAULTS | {"image_size": SIZE, "activation": "tanh"}), n_classes)
-    files.write_bytes(folder / "model.onnx", onnx.build(built, metadata | {"keras_md5": "none"}))
+    write_onnx(folder / "model.onnx", TASKS[task][0], **TASKS[task][1])
     train = np.stack([np.asarray(stripes(number % 4, number, (SIZE, SIZE))) for number in range(20)])
     names = [(f"{number}.png", "<i>label") for number in range(20)]
-    static_page.write(folder / "demo.html", folder / "model.onnx", RUNTIME, train, names, shown=6, most=2**20)
+    static_page.write(folder / "demo.html", folder / "model.onnx", RUNTIME, train, names, nearest=6, max_bytes=2**20)
     return folder / "demo.html"
 
 
@@ -73,8 +70,8 @@ def test_the_file_alone_gives_predicts_answers(browser, tmp_path, task):
     file = page_file(tmp_path, task)
     model = Model(tmp_path / "model.onnx")
     page = browser.new_page()
-    asked, complaints = [], []
-    page.on("request", lambda request: asked.append(request.url))
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(file.as_uri())
@@ -85,15 +82,15 @@ def test_the_file_alone_gives_predicts_answers(browser, tmp_path, task):
         # Only libjpeg's own reduction of large pictures, and half transparent pixels, are not the same to the bit.
         assert difference.mean() <= {"large jpeg": 1.0, "transparent": 0.5}.get(name, 0), name
         seen = np.array(found["pixels"], dtype=np.uint8).reshape(SIZE, SIZE, 3)
-        (row,) = tables.answer(model, [("", seen, "")])
+        (row,) = tables.predict(model, [("", seen, "")])
         assert [each["name"] for each in found["classes"]] == [name for name, _ in row.classes]
-        said = [each["probability"] for each in found["classes"]]
-        np.testing.assert_allclose(said, [p for _, p in row.classes], atol=1e-5)
+        probabilities = [each["probability"] for each in found["classes"]]
+        np.testing.assert_allclose(probabilities, [p for _, p in row.classes], atol=1e-5)
         if not row.classes:
-            assert found["words"] == row.words(1)
+            assert found["text"] == row.text(1)
         np.testing.assert_allclose(np.reshape(found["heat"], (SIZE, SIZE)), model.heat(seen), atol=0.01)
-    assert [url for url in asked if not url.startswith(("data:", "blob:", "file:"))] == []
-    assert len([url for url in asked if url.startswith("file:")]) == 1 and complaints == []
+    assert [url for url in requests if not url.startswith(("data:", "blob:", "file:"))] == []
+    assert len([url for url in requests if url.startswith("file:")]) == 1 and complaints == []
 
 
 def test_it_shows_the_answer_and_says_what_is_wrong(browser, tmp_path):
@@ -113,7 +110,7 @@ def test_it_shows_the_answer_and_says_what_is_wrong(browser, tmp_path):
     ):
         (tmp_path / name).write_bytes(data)
         page.set_input_files("#file", tmp_path / name)
-        page.locator("#said", has_text=words).wait_for()
+        page.locator("#message", has_text=words).wait_for()
         assert not page.locator("#result").is_visible()
 
 
@@ -121,7 +118,7 @@ def test_numbers_are_written_as_in_python(browser, tmp_path):
     page = browser.new_page()
     page.goto(page_file(tmp_path, "numbers").as_uri())
     for number in (0.0, 1.0, -2.5, 3.14159, 0.00123456, 1.2e-5, -1e-7, 99.94, 100.4, 100.5, -1234567.8):
-        assert page.evaluate("inWords", number) == render.number(number)
+        assert page.evaluate("formatNumber", number) == render.number(number)
     (tmp_path / "one.png").write_bytes(encoded(stripes(3, 7)))
     page.set_input_files("#file", tmp_path / "one.png")
     page.wait_for_selector("#result:not([hidden])")

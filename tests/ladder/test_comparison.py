@@ -54,7 +54,7 @@ def test_equal_repeats_are_a_point_and_one_repeat_is_endless():
     ],
 )
 def test_the_words_follow_from_the_interval(low, high, words):
-    assert comparison.verdict(difference(low, high), worth=0.02) == words
+    assert comparison.verdict(difference(low, high), min_effect=0.02) == words
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.004, 0.02, 0.1, -0.1])

@@ -1,6 +1,7 @@
 """ladder.py with real DVC experiments, on a pipeline of one quick stage that knows the answers beforehand."""
 
 import csv
+import io
 import os
 import shutil
 import signal
@@ -13,6 +14,8 @@ import pytest
 import yaml
 from conftest import DEFAULTS, ROOT, stripes
 from support import ENVIRONMENT, commit, run
+
+from cnn.ladder import climb, rungs
 
 # In place of a training: accuracy rises by 0.1 with depth and by less with epochs; seeds differ by a little.
 STAGE = """
@@ -54,7 +57,7 @@ PIPELINE = """
     stages:
       evaluate:
         cmd: python stage.py
-        deps: [stage.py, "${images}"]
+        deps: [stage.py, room, "${images}"]
         params: [{params.yaml: }]
         outs:
         - data/processed
@@ -66,7 +69,7 @@ PIPELINE = """
 """
 LADDER = """
     repeats: 4
-    worth: 0.02
+    min_effect: 0.02
     rungs:
     - {name: first, changes: {depth: 1, epochs: 5, dropout: 0.0, learning_rate: 0.1}}
     - {name: deeper, changes: {depth: 2}, claim: "two | are <i>better</i>"}
@@ -82,14 +85,17 @@ def make(folder: Path, images: str = "data/mine") -> Path:
     """A project with that pipeline and ladder, committed."""
     folder.mkdir(exist_ok=True)
     (folder / "stage.py").write_text(textwrap.dedent(STAGE))
+    (folder / "room").mkdir()
+    (folder / "room/module.py").write_text("")
     (folder / "dvc.yaml").write_text(textwrap.dedent(PIPELINE))
     (folder / "ladder.yaml").write_text(textwrap.dedent(LADDER))
     (folder / "params.yaml").write_text(yaml.safe_dump(DEFAULTS | {"images": images, "workers": 1}, sort_keys=False))
-    (folder / ".gitignore").write_text("/data/?*\n!/data/*.dvc\n/runs\n")
+    (folder / ".gitignore").write_text("/data/?*\n!/data/*.dvc\n/runs\n__pycache__/\n")
     (folder / "data/mine").mkdir(parents=True)
     stripes(0, 0).save(folder / "data/mine/0.png")
     run(folder, "git", "init", "-q")
     run(folder, "dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvcignore", folder)
     run(folder, "dvc", "add", "-q", "data/mine")
     commit(folder, "start")
     return folder
@@ -118,8 +124,8 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def test_the_table_says_what_each_change_did(climbed):
-    folder, said = climbed
-    assert said.count("(run now)") == 4
+    folder, output = climbed
+    assert output.count("(run now)") == 4
     rows = table(folder)
     assert [(row["table"], row["rung"], row["compared_with"], row["changes"], row["verdict"]) for row in rows] == [
         ("ladder", "first", "", "", ""),
@@ -176,6 +182,19 @@ def test_other_code_pictures_or_parameters_are_measured_anew(project):
     assert ladder(project, *some, "--repeats", "2").count("(run now)") == 2
 
 
+def test_a_room_is_its_files_but_not_what_python_leaves_there(project):
+    some = ("--only", "longer")
+    (project / "room/__pycache__").mkdir()
+    (project / "room/__pycache__/module.cpython-311.pyc").write_bytes(b"compiled")
+    assert ladder(project, *some).count("(finished before)") == 2
+    # Files that git does not know yet are part of the room, and so of the experiments.
+    (project / "room/new.py").write_text("")
+    (project / "room/inner").mkdir()
+    (project / "room/inner/new.py").write_text("")
+    assert ladder(project, *some).count("(run now)") == 2
+    assert ladder(project, *some).count("(finished before)") == 2
+
+
 def test_a_rung_runs_only_the_stages_that_it_changes(tmp_path):
     folder = make(tmp_path / "project")
     done = tmp_path / "done"  # outside, because an experiment runs in a folder of its own
@@ -204,8 +223,8 @@ def test_a_ladder_that_is_killed_goes_on_and_ends_with_the_same_table(tmp_path, 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not run(folder, "git", "status", "--porcelain")
-    said = ladder(folder)
-    assert 2 <= said.count("(finished before)") < 4
+    output = ladder(folder)
+    assert 2 <= output.count("(finished before)") < 4
     assert (folder / "reports/ladder.csv").read_bytes() == (climbed[0] / "reports/ladder.csv").read_bytes()
 
 
@@ -214,8 +233,10 @@ def test_a_rung_that_cannot_be_trained_is_a_row_and_the_others_are_compared(proj
     rungs["rungs"].insert(1, {"name": "too-fast", "changes": {"learning_rate": 200}})
     rungs["rungs"][2]["changes"]["learning_rate"] = 0.1
     (project / "ladder.yaml").write_text(yaml.safe_dump(rungs))
-    said = ladder(project, code=1)
-    assert said.splitlines()[-1].startswith("error: 1 of 6 settings could not be trained: too-fast failed: the loss is")
+    output = ladder(project, code=1)
+    assert output.splitlines()[-1].startswith(
+        "error: 1 of 6 settings could not be trained: too-fast failed: the loss is"
+    )
     verdicts = {(row["table"], row["rung"]): row["verdict"] for row in table(project)}
     assert verdicts["ladder", "too-fast"] == "could not be trained"
     assert verdicts["ladder", "deeper"] == "nothing to compare with"
@@ -227,8 +248,8 @@ def test_an_experiment_of_someone_else_is_not_replaced(tmp_path):
     folder = make(tmp_path)
     run(folder, "dvc", "exp", "run", "--temp", "-n", "deeper", "-S", "depth=3")
     before = run(folder, "git", "for-each-ref", "refs/exps/*/*/deeper")
-    said = ladder(folder, "--only", "deeper")
-    assert "deeper-2: validation accuracy" in said
+    output = ladder(folder, "--only", "deeper")
+    assert "deeper-2: validation accuracy" in output
     assert run(folder, "git", "for-each-ref", "refs/exps/*/*/deeper") == before
     # Other parameters under the same name are another experiment, too, and the first one is found again.
     assert "deeper-3: validation accuracy" in ladder(folder, "--only", "deeper", "--repeats", "2")
@@ -240,32 +261,54 @@ def test_a_ladder_of_failures_writes_nothing(project):
     rungs = yaml.safe_load((project / "ladder.yaml").read_text())
     rungs["rungs"][0]["changes"]["learning_rate"] = 200
     (project / "ladder.yaml").write_text(yaml.safe_dump(rungs))
-    said = ladder(project, "--only", "deeper", code=1)
-    assert said.splitlines()[-1].startswith("error: 2 of 2 settings could not be trained: first-2 failed: the loss")
+    output = ladder(project, "--only", "deeper", code=1)
+    assert output.splitlines()[-1].startswith("error: 2 of 2 settings could not be trained: first-2 failed: the loss")
     assert (project / "reports/ladder.csv").read_bytes() == before
 
 
 def test_pictures_that_neither_git_nor_dvc_knows_are_found_and_so_are_odd_names(project):
     odd = project / "data/it's, my own {1}"
     shutil.copytree(project / "data/mine", odd)
-    said = ladder(project, "--images", f"data/{odd.name}", "--only", "deeper", "--repeats", "2", "--out", "reports/odd")
-    assert "it-s-my-own-1-deeper: validation accuracy" in said
+    output = ladder(
+        project, "--images", f"data/{odd.name}", "--only", "deeper", "--repeats", "2", "--out", "reports/odd"
+    )
+    assert "it-s-my-own-1-deeper: validation accuracy" in output
     assert f"data/{odd.name}" in (project / "reports/odd/ladder.md").read_text(encoding="utf-8")
     outside = shutil.copytree(project / "data/mine", project.parent / "outside")
-    said = ladder(project, "--images", "../outside", "--only", "longer", "--repeats", "2", "--out", "reports/odd")
-    assert "outside-first: validation accuracy" in said
+    output = ladder(project, "--images", "../outside", "--only", "longer", "--repeats", "2", "--out", "reports/odd")
+    assert "outside-first: validation accuracy" in output
     params = (project / "params.yaml").read_text().replace("images: data/mine", "images: ../outside")
     (project / "params.yaml").write_text(params)
-    said = ladder(project, "--only", "longer", "--repeats", "2", "--out", "reports/odd")
-    assert said.count("(finished before)") == 2
+    output = ladder(project, "--only", "longer", "--repeats", "2", "--out", "reports/odd")
+    assert output.count("(finished before)") == 2
     assert str(outside.parent) not in (project / "reports/odd/ladder.html").read_text(encoding="utf-8")
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "lines"), [(Screen, True), (io.StringIO, False)])
+def test_only_a_terminal_shows_the_lines_of_the_training(stream, lines, monkeypatch):
+    def run_experiment(name, params, message, mark, on_line):
+        for text in ("Running stage", "repeat 1 of 2, epoch 1 of 5", "repeat 2 of 2, epoch 1 of 5"):
+            on_line(text)
+        return climb.experiments.Experiment(name, "commit")
+
+    monkeypatch.setattr(climb.experiments, "run", run_experiment)
+    monkeypatch.setattr(sys, "stdout", stream())
+    climb.run_experiment("first", rungs.Setting("first", rungs.Rung(name="a", changes={"depth": 2}), None, None))
+    shown = sys.stdout.getvalue()
+    assert ("repeat 2 of 2" in shown) == lines
+    assert "Running" not in shown and "\n" not in shown
+
+
 def test_a_search_goes_on_where_it_was_and_measures_its_best_again(project):
-    said = ladder(project, "--search", "2")
-    assert said.count("(run now)") == 3
-    said = ladder(project, "--search", "3")
-    assert said.count("(finished before)") >= 2 and "search-best" in said
+    output = ladder(project, "--search", "2")
+    assert output.count("(run now)") == 3
+    output = ladder(project, "--search", "3")
+    assert output.count("(finished before)") >= 2 and "search-best" in output
     with open(project / "reports/search.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["search-1", "search-2", "search-3", "search-best"]
@@ -285,5 +328,5 @@ def test_a_search_goes_on_where_it_was_and_measures_its_best_again(project):
     ],
 )
 def test_a_mistake_is_one_line(climbed, options, words):
-    said = ladder(climbed[0], *options, code=1)
-    assert words in said and "Traceback" not in said
+    output = ladder(climbed[0], *options, code=1)
+    assert words in output and "Traceback" not in output

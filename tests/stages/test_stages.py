@@ -14,9 +14,10 @@ import pytest
 from conftest import ROOT, stripes, write_params, write_pictures
 from support import data, md5s, names, run_all, run_stage
 
-from cnn.common import dataset, params, render
+from cnn.common import dataset, params
 from cnn.common.params import LOSSES
 from cnn.common.runtime import UserError
+from cnn.evaluation import report
 from stages import build, preprocess, train
 
 
@@ -65,28 +66,28 @@ def test_cores_workers_hash_seed_time_zone_and_order_of_files_change_no_byte(pic
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     one_core = ("taskset", "-c", "0") if shutil.which("taskset") else ()
-    for stage in ("preprocess", "build", "train", "evaluate"):
+    for stage in ("preprocess", "build", "train", "predict", "evaluate"):
         done = run_stage(stage, *one_core, "env", "PYTHONHASHSEED=7", "TZ=Asia/Tokyo", "LC_ALL=C")
         assert done.returncode == 0, done.stderr
     assert {str(Path(path)): md5 for path, md5 in md5s().items()} == first
 
 
-def test_a_model_that_has_not_learned_is_said_to_and_given_advice(pictures, capsys):
+def test_a_model_that_has_not_learned_is_reported_with_advice(pictures, capsys):
     write_params(activation="sigmoid", learning_rate=0.5, epochs=1, repeats=1)
     run_all()
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert json.loads(Path("reports/metrics.json").read_text())["learned"] is False
-    assert "has NOT learned" in said
-    assert "dvc exp run -S activation=relu -S learning_rate=0.05" in said
+    assert "has NOT learned" in printed
+    assert "dvc exp run -S activation=relu -S learning_rate=0.05" in printed
     assert "The model has not learned" in Path("reports/report.html").read_text()
 
 
 def test_advice_names_what_differs_from_what_works():
     base = params.read(ROOT / "params.yaml")
-    assert render.advice(params.check(vars(base) | {"learning_rate": 0.5}))[0] == "learning_rate=0.05"
-    assert render.advice(params.check(vars(base) | {"loss": "mean_squared_error"})).count("loss=auto") == 1
-    assert render.advice(params.check(vars(base) | {"optimizer": "adam", "learning_rate": 0.001, "epochs": 20}))
-    assert render.command(["optimizer=adam learning_rate=0.001"]) == (
+    assert report.advice(params.check(vars(base) | {"learning_rate": 0.5}))[0] == "learning_rate=0.05"
+    assert report.advice(params.check(vars(base) | {"loss": "mean_squared_error"})).count("loss=auto") == 1
+    assert report.advice(params.check(vars(base) | {"optimizer": "adam", "learning_rate": 0.001, "epochs": 20}))
+    assert report.command(["optimizer=adam learning_rate=0.001"]) == (
         "dvc exp run -S optimizer=adam -S learning_rate=0.001"
     )
 
@@ -210,7 +211,7 @@ def test_too_few_classes_or_pictures_are_refused(work):
     assert not Path("data/processed").exists()
 
 
-@pytest.mark.parametrize("stage", ["preprocess", "build", "train", "evaluate"])
+@pytest.mark.parametrize("stage", ["preprocess", "build", "train", "predict", "evaluate"])
 def test_a_users_mistake_is_one_line_and_exit_code_1(work, stage):
     write_params(optimizer="adagrat")
     done = run_stage(stage)
@@ -220,7 +221,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_1(work, stage):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("stage", ["build", "train", "evaluate"])
+@pytest.mark.parametrize("stage", ["build", "train", "predict", "evaluate"])
 def test_a_stage_that_is_run_before_the_ones_it_needs_says_so(work, stage):
     done = run_stage(stage)
     assert done.returncode == 1
@@ -243,7 +244,10 @@ def test_names_that_are_no_plain_text_pass_through_every_stage(work):
     assert "猫 $x_1^2$" in Path("reports/figures/confusion.svg").read_text(encoding="utf-8")
 
 
-def test_preprocess_needs_no_tensorflow(pictures):
-    code = "import sys; from stages import preprocess; print(any(m in sys.modules for m in ('tensorflow', 'keras')))"
+def test_stages_without_a_network_need_no_tensorflow():
+    code = (
+        "import sys; from stages import evaluate, preprocess, sample, shapes\n"
+        "print(sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"

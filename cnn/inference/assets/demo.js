@@ -1,23 +1,23 @@
-// What both pages do with a picture that is dropped, pasted or chosen; answerFor(file) is the page's own.
+// What both pages do with a picture that is dropped, pasted or chosen; answer(file) is the page's own.
 const element = id => document.getElementById(id);
-function say(text) { element("said").textContent = text; }
-let asked = 0; // what was dropped last counts, whatever is ready first
+function showMessage(text) { element("message").textContent = text; }
+let lastRequest = 0; // the answer to the last picture counts, whichever is ready first
 async function classify(file) {
   if (!file) return;
-  const mine = ++asked;
-  if (file.size > most) return say(`The picture is larger than ${most / 2 ** 20} MiB.`);
-  say("Looking …");
+  const request = ++lastRequest;
+  if (file.size > maxBytes) return showMessage(`The picture is larger than ${maxBytes / 2 ** 20} MiB.`);
+  showMessage("Looking …");
   element("result").hidden = true;
-  let answer;
-  try { answer = await answerFor(file); } catch (problem) { return mine === asked && say(problem.message); }
-  if (mine !== asked) return;
-  show(answer);
-  say(answer.classes.length ? `The model names: ${answer.classes[0].name}` : "The number, with a margin that holds for about 9 of 10 pictures:");
+  let result;
+  try { result = await answer(file); } catch (problem) { return request === lastRequest && showMessage(problem.message); }
+  if (request !== lastRequest) return;
+  show(result);
+  showMessage(result.classes.length ? `The model names: ${result.classes[0].name}` : "The number, with a margin that holds for about 9 of 10 pictures:");
 }
-function show(answer) {
+function show(result) {
   const number = document.createElement("p");
-  number.className = "number"; number.textContent = answer.words;
-  element("bars").replaceChildren(...answer.classes.length ? [] : [number], ...answer.classes.map(each => {
+  number.className = "number"; number.textContent = result.text;
+  element("bars").replaceChildren(...result.classes.length ? [] : [number], ...result.classes.map(each => {
     const row = document.createElement("div"), name = document.createElement("b");
     const cell = document.createElement("div"), bar = document.createElement("i"), number = document.createElement("span");
     row.className = "bar"; name.textContent = each.name; bar.style.width = `${100 * each.probability}%`;
@@ -25,9 +25,9 @@ function show(answer) {
     cell.append(bar); row.append(name, cell, number);
     return row;
   }));
-  element("picture").src = answer.picture; element("heat").src = answer.heat;
-  element("alike").hidden = !answer.nearest.length;
-  element("nearest").replaceChildren(...answer.nearest.map(each => {
+  element("picture").src = result.picture; element("heat").src = result.heat;
+  element("nearest").hidden = !result.nearest.length;
+  element("gallery").replaceChildren(...result.nearest.map(each => {
     const item = document.createElement("li"), image = document.createElement("img");
     const label = document.createElement("b"), file = document.createElement("small");
     image.src = each.source; image.alt = `${each.file}, which is ${each.label}`;
