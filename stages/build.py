@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cnn.common import files, params, runtime
 from cnn.common.task import read_task
-from cnn.model import backend, saving
+from cnn.model import saving
+from cnn.model.backend import keras
 from cnn.model.build import build
 
 ARCHITECTURE = Path("models/architecture.json")
@@ -23,7 +24,8 @@ def main() -> None:
     with files.atomic_path(INITIAL) as folder:
         folder.mkdir()
         for repeat in range(p.repeats):
-            backend.seed_everything(p.seed + repeat)
+            # Keras, TensorFlow, numpy and Python; not covered are numpy.random.default_rng's own generators.
+            keras.utils.set_random_seed(p.seed + repeat)
             model = build(p, task)
             saving.save_weights(model, folder / f"repeat-{repeat}.weights.h5")
     files.write_text(ARCHITECTURE, saving.architecture(model))

@@ -22,7 +22,7 @@ def main() -> None:
     p = params.read()
     collection = source.find(p.images)
     task = infer_task(collection)
-    task.check_loss(p.loss)  # refused now, not after every picture has been read
+    task.kind.loss(p.loss)  # refused now, not after every picture has been read
     print(f"{len(collection.pictures)} {task.description} in {p.images}")
 
     with files.atomic_path(dataset.FOLDER) as folder:

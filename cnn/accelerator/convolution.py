@@ -150,13 +150,9 @@ class Convolution:
         """
         return self._code.call("backward", n, apart, *arrays)
 
-    def unfold(self, n: int, folded: int, plain: int) -> Call:
-        """For q = 1, n pictures' windows as (side, side, filters)."""
-        return self._code.call("unfold", n, folded, plain)
-
-    def refold(self, n: int, folded: int, plain: int) -> Call:
-        """The other way."""
-        return self._code.call("refold", n, folded, plain)
+    def order(self, name: str, n: int, folded: int, plain: int) -> Call:
+        """For q = 1, n pictures' windows as (side, side, filters): "unfold", or the other way: "refold"."""
+        return self._code.call(name, n, folded, plain)
 
 
 def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnn.accelerator import convolution
-from cnn.accelerator.machine_code import Call, address, aligned, run
+from cnn.accelerator.machine_code import Call, address, aligned
 from cnn.model.backend import keras
 from cnn.model.backend import tensorflow as tf
 
@@ -283,21 +283,21 @@ class Blocks:
         """
         calls = self._calls(n)
         for block, call in zip(self._folded, calls.forward, strict=True):
-            run(call)
+            call()
             if block.followed:
                 block.follow(weights)
-        run(calls.unfold)
+        calls.unfold()
         return self._result
 
     def backward(self, n: int, weights: np.ndarray, upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """After `forward`, from the gradient of what it gave, what `gradients` takes."""
         calls, others = self._calls(n), []
         self._upstream[:] = _numbers(upstream)
-        run(calls.refold)
+        calls.refold()
         for block, call in zip(reversed(self._folded), calls.backward, strict=True):
             if block.followed:
                 others = block.follow_back(n, weights) + others
-            run(call)
+            call()
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
 
@@ -306,8 +306,8 @@ class Blocks:
             last = self._folded[-1]
             self._known[n] = Calls(
                 [block.forward(n, self._scratch) for block in self._folded],
-                last.code.unfold(n, address(last.result), address(self._result)),
-                last.code.refold(n, address(last.of_result), address(self._upstream)),
+                last.code.order("unfold", n, address(last.result), address(self._result)),
+                last.code.order("refold", n, address(last.of_result), address(self._upstream)),
                 [block.backward(n, self._scratch) for block in reversed(self._folded)],
             )
         return self._known[n]

@@ -1,40 +1,24 @@
 """Machine code of LLVM's language, calls of it that wait to be made, and the memory that it works on."""
 
 import ctypes
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import binding, ir
 
 I64, POINTER = ir.IntType(64), ir.PointerType()
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call with all its arguments, which waits to be made, as often as wanted."""
-
-    entry: int  # the address of a function that takes the address of the arguments
-    arguments: np.ndarray  # int64
-    at: int  # their address
-    code: "MachineCode"  # which has to live as long
+Call = Callable[[], None]  # a call with all its arguments, which waits to be made, as often as wanted
 
 
 class MachineCode:
-    """The machine code of a module, which lives as long as this does.
+    """The machine code of a module, which lives as long as this does, or a call of it."""
 
-    A name that a library of the process has as well may lead there: LLVM's own can hold blanks, which C's cannot.
-    """
-
-    def __init__(self, module: ir.Module | str, features: dict[str, bool] | None = None):
+    def __init__(self, module: ir.Module, features: dict[str, bool] | None = None):
         """features: instructions that the processor is to have, by LLVM's names; all that it has if not given."""
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        self._arguments: dict[str, int] = {}
-        if isinstance(module, ir.Module):
-            for function in [each for each in module.functions if not each.is_declaration]:
-                _entry(module, function)
-                self._arguments[function.name] = len(function.args)
         features = processor(features)
         machine = binding.Target.from_default_triple().create_target_machine(
             cpu=binding.get_host_cpu_name(), features=binding.targets.FeatureMap(features).flatten(), opt=2, jit=True
@@ -48,41 +32,19 @@ class MachineCode:
         passes.getModulePassManager().run(parsed, passes)
         self._engine = binding.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
-        self._entries = {name: self._engine.get_function_address(_entry_of(name)) for name in self._arguments}
+        self._arguments = {function.name: len(function.args) for function in module.functions}
 
     def call(self, name: str, *arguments: int) -> Call:
-        """The call of a function of the ir.Module, which takes integers and addresses."""
-        if len(arguments) != self._arguments[name]:
-            raise TypeError(f"{name} takes {self._arguments[name]} arguments, not {len(arguments)}")
-        numbers = np.array(arguments, np.int64)
-        return Call(self._entries[name], numbers, address(numbers), self)
-
-
-def run(call: Call) -> None:
-    """Make the call, without Python's lock."""
-    _CALLED(call.entry)(call.at)
-
-
-_CALLED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        """The call of a function of the module, which takes integers and addresses; Python's lock is let go in it."""
+        kinds = [ctypes.c_int64] * self._arguments[name]
+        function = ctypes.CFUNCTYPE(None, *kinds)(self._engine.get_function_address(name))
+        function.code = self  # which has to live as long
+        return functools.partial(function, *map(ctypes.c_int64, arguments))
 
 
 def processor(changes: dict[str, bool] | None = None) -> dict[str, bool]:
     """The instructions that this machine's processor has, by LLVM's names, but for `changes`."""
     return binding.get_host_cpu_features() | (changes or {})
-
-
-def _entry(module: ir.Module, function: ir.Function) -> None:
-    """A function that reads the arguments of `function` from memory."""
-    function.linkage = "internal"  # it becomes a part of its entry
-    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), _entry_of(function.name))
-    build = ir.IRBuilder(entry.append_basic_block())
-    places = (build.gep(entry.args[0], [I64(number)], source_etype=I64) for number in range(len(function.args)))
-    build.call(function, [build.load(at, typ=each.type) for at, each in zip(places, function.args, strict=True)])
-    build.ret_void()
-
-
-def _entry_of(name: str) -> str:
-    return f"{name} by its arguments' address"
 
 
 def aligned(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) -> np.ndarray:

@@ -42,10 +42,9 @@ class Trainer:
             optimizer.build(variables)
         self._unit = task.deviation if isinstance(task, Regression) else None
         self._losses = keras.losses.get(task.loss(params.loss))
-        metrics = keras.metrics
-        self._correct = metrics.categorical_accuracy if self.model.output_shape[-1] > 1 else metrics.binary_accuracy
-        of_optimizers = [variable for each in self._optimizers for variable in each.variables]
-        self._variables = self.model.weights + of_optimizers
+        several = self.model.output_shape[-1] > 1
+        self._correct = keras.metrics.categorical_accuracy if several else keras.metrics.binary_accuracy
+        self._variables = [*self.model.weights, *(each for one in self._optimizers for each in one.variables)]
         self._initial = self.state()
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)

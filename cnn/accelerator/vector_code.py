@@ -15,11 +15,10 @@ ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 class Code:
     """A function in the making: LLVM's builder, with loops, and offsets into arrays of numbers."""
 
-    def __init__(self, module: ir.Module, name: str, arguments: Sequence[ir.Type], apart: bool = True):
-        """apart: whether what is written through one pointer is never read through another one."""
+    def __init__(self, module: ir.Module, name: str, arguments: Sequence[ir.Type]):
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
         for argument in function.args:
-            if apart and isinstance(argument.type, ir.PointerType):
+            if isinstance(argument.type, ir.PointerType):  # what is written through one is never read through another
                 argument.add_attribute("noalias")
         fma = f"llvm.fma.v{LANES}f32"
         self._fma = module.globals.get(fma) or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), fma)

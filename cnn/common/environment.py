@@ -6,7 +6,6 @@ libraries of matrix products, which sum in the order that suits a processor's ca
 the same kind give the same bits, others may differ in the last ones.
 """
 
-import os
 import platform
 
 THREADS = {
@@ -34,8 +33,3 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 VARIABLES = THREADS | QUIET | NO_GPU
 if platform.machine().lower() in ("x86_64", "amd64"):
     VARIABLES |= AVX2
-
-
-def set_variables() -> None:
-    """Set them for this process and the ones that it starts."""
-    os.environ.update(VARIABLES)

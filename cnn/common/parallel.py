@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
@@ -41,10 +40,21 @@ def parallel_map(function: Callable[..., Result], arguments: Iterable[tuple], wo
     killed.
     """
     calls = (joblib.delayed(_in_worker)(function, *each) for each in arguments)
-    with ignore_sigint():
+    # Processes that start now ignore Ctrl-C, which reaches all: this process ends them.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
         results = joblib.Parallel(n_jobs=count(workers), return_as="generator", batch_size=1)(calls)
-    with report_killed_worker(workers):
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         yield from results
+    except BrokenProcessPool as error:
+        if error.__cause__:  # a result that could not be pickled
+            raise
+        raise UserError(
+            f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
+            "lower `workers` in params.yaml, or close other programs"
+        ) from None
 
 
 def _in_worker(function: Callable[..., Result], *arguments: object) -> Result:
@@ -86,34 +96,14 @@ def in_threads(work: Callable[[], None], threads: int) -> None:
             raise error
 
 
-@contextmanager
-def report_killed_worker(workers: int | str) -> Iterator[None]:
-    """Raise UserError where the system has killed a worker process."""
-    try:
-        yield
-    except BrokenProcessPool as error:
-        if error.__cause__:  # a result that could not be pickled
-            raise
-        raise UserError(
-            f"one of {count(workers)} worker processes was killed, most likely because memory ran out; "
-            "lower `workers` in params.yaml, or close other programs"
-        ) from None
-
-
-@contextmanager
-def ignore_sigint() -> Iterator[None]:
-    """Processes that start in the block ignore Ctrl-C, which reaches all: this process ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def progress(results: Iterable[Result], total: int, what: str) -> Iterator[Result]:
-    """Yield `results` and show on stderr how many there are so far. Each counts for `len(result)` of the `total`."""
-    seconds = 0.1 if sys.stderr.isatty() else 10  # between two updates; in a log each is a line
-    with tqdm(total=total, desc=what, unit="", mininterval=seconds, leave=False) as bar:
+    """Yield `results` and show how many there are so far. Each counts for `len(result)` of the `total`.
+
+    A bar on a terminal's stderr; elsewhere lines on stdout, because stderr is for errors alone.
+    """
+    terminal = sys.stderr.isatty()
+    file, seconds = (sys.stderr, 0.1) if terminal else (sys.stdout, 10)
+    with tqdm(total=total, desc=what, unit="", file=file, mininterval=seconds, leave=not terminal) as bar:
         for result in results:
             bar.update(len(result))
             yield result

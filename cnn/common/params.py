@@ -76,15 +76,20 @@ class Params:
 
 def read(path: str | Path = FILE) -> Params:
     """The checked parameters. Raises UserError for a file or a value that cannot be used."""
+    values = read_yaml(path, f"get it back with: git checkout {path}", "; expected lines such as `epochs: 5`")
+    return check(values, path)
+
+
+def read_yaml(path: str | Path, if_missing: str, expected: str = "") -> object:
+    """The contents of a YAML file. Raises UserError, which ends with what is to be done."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; get it back with: git checkout {path}") from None
+        raise UserError(f"{path} is missing; {if_missing}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2024-02-30
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where} is not valid YAML; expected lines such as `epochs: 5`") from None
-    return check(values, path)
+        raise UserError(f"{path}{where} is not valid YAML{expected}") from None
 
 
 def check(values: object, path: str | Path = FILE) -> Params:

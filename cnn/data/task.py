@@ -16,12 +16,8 @@ class ClassLabels:
     def __init__(self, source: Source, names: list[str]):
         """Raises UserError unless there are two classes and none is an empty folder."""
         quality.check_classes(names, source.empty_classes)
-        self.classes = names
+        self.classes, self.kind = names, Classification(tuple(names))
         self.description = f"pictures of {len(names)} classes"
-
-    def check_loss(self, name: str) -> None:
-        """Raise UserError unless params.yaml's `loss` fits."""
-        Classification(tuple(self.classes)).loss(name)
 
     def labels(self, pictures: Sequence[Picture]) -> np.ndarray:
         """The number of each picture's class: int (n,)."""
@@ -51,11 +47,8 @@ class NumericTargets:
     """Pictures with a target each; the network gives a number."""
 
     classes: tuple[str, ...] = ()
+    kind = Regression()  # its mean and deviation are those of the training pictures, which are not chosen yet
     description = "pictures with a number each"
-
-    def check_loss(self, name: str) -> None:
-        """As ClassLabels.check_loss."""
-        Regression().loss(name)
 
     def labels(self, pictures: Sequence[Picture]) -> np.ndarray:
         """The targets: float64 (n,)."""

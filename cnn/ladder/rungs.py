@@ -24,7 +24,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -159,13 +158,7 @@ class Setting:
 
 def read(path: str | Path = FILE) -> Ladder:
     """The checked ladder. Raises UserError."""
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; it lists the rungs of the ladder: see README.md") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
-        mark = getattr(error, "problem_mark", None)
-        raise UserError(f"{path}{f', line {mark.line + 1}' if mark else ''} is not valid YAML") from None
+    content = params.read_yaml(path, "it lists the rungs of the ladder: see docs/ladder-results.md")
     if isinstance(content, dict) and OLD_KEY in content and NEW_KEY not in content:
         print(f"{path}: {OLD_KEY} is now called {NEW_KEY}; the old name is still read", file=sys.stderr)
         content[NEW_KEY] = content.pop(OLD_KEY)

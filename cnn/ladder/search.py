@@ -25,7 +25,7 @@ def run(ladder: Ladder, base: params.Params, trials: int, measure: Callable[[Set
     """
     if not ladder.search:
         raise UserError(
-            f"{ladder.file} has no search; it says where to search from, and over which space: see README.md"
+            f"{ladder.file} has no search, which says where to start and over which space: see docs/ladder-results.md"
         )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     bottom = asdict(base) | ladder.up_to(ladder.search.start)

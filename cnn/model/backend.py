@@ -50,12 +50,3 @@ def _import() -> tuple[ModuleType, ModuleType]:
 
 
 keras, tensorflow = _import()
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python's, numpy's old and TensorFlow's generators.
-
-    `numpy.random.default_rng` is not covered: give it a seed where it is made. TensorFlow's switch for
-    deterministic operations is left alone: all are so far, and XLA compiles others where it is on.
-    """
-    keras.utils.set_random_seed(seed)

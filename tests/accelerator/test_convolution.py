@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnn.accelerator.convolution import Convolution, Shape
-from cnn.accelerator.machine_code import address, aligned, run
+from cnn.accelerator.machine_code import address, aligned
 
 WITHOUT_AVX512 = {
     f"avx512{part}": False
@@ -33,7 +33,7 @@ def computed(shape: Shape, features: dict[str, bool]) -> list[bytes]:
     arrays = (pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch)
     calls.append(code.backward(n, shape.variables, *map(address, arrays)))
     for call in calls:
-        run(call)
+        call()
     results = (given, choice, of_variables, of_pictures)
     assert all(np.isfinite(each).all() for each in results)
     assert (of_pictures != 0).any() == (not shape.scale)

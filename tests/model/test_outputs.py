@@ -6,7 +6,8 @@ from conftest import DEFAULTS
 
 from cnn.common.params import Params
 from cnn.common.task import Classification, Regression, Task
-from cnn.model import backend, outputs
+from cnn.model import outputs
+from cnn.model.backend import keras
 from cnn.model.build import build
 
 TWO, THREE = Classification(("a", "b")), Classification(("a", "b", "c"))
@@ -14,8 +15,8 @@ NUMBER = Regression(mean=50.0, deviation=4.0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
 
 
-def network(task: Task, loss: str = "auto") -> backend.keras.Model:
-    backend.seed_everything(0)
+def network(task: Task, loss: str = "auto") -> keras.Model:
+    keras.utils.set_random_seed(0)
     return build(Params(**(DEFAULTS | {"image_size": 16, "loss": loss})), task)
 
 

@@ -6,16 +6,17 @@ from conftest import DEFAULTS
 
 from cnn.common.params import Params
 from cnn.common.task import Classification
-from cnn.model import backend, saving
+from cnn.model import saving
+from cnn.model.backend import keras
 from cnn.model.build import build
 
 FOUR = Classification(("a", "b", "c", "d"))
 
 
-def network(**changes: object) -> backend.keras.Model:
+def network(**changes: object) -> keras.Model:
     """With names and weights as a program has them that builds nothing else."""
-    backend.keras.utils.clear_session()
-    backend.seed_everything(3)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(3)
     return build(Params(**(DEFAULTS | {"image_size": 16} | changes)), FOUR)
 
 
