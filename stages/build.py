@@ -13,9 +13,8 @@ from cnn.common.task import read_task
 from cnn.model import saving
 from cnn.model.backend import keras
 from cnn.model.build import build
+from cnn.model.saving import ARCHITECTURE, INITIAL
 
-ARCHITECTURE = Path("models/architecture.json")
-INITIAL = Path("models/initial")
 SUMMARY = Path("reports/model.txt")
 
 

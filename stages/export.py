@@ -15,9 +15,9 @@ from cnn.common.task import DATA, from_data
 from cnn.export import card, onnx, tflite
 from cnn.model import saving
 from cnn.model.backend import suppress_native_stderr
+from cnn.model.saving import MODEL
 
 METRICS = Path("reports/metrics.json")
-MODEL = Path("models/model.keras")
 ONNX = Path("models/model.onnx")
 LITERT = Path("models/model.tflite")
 INT8 = Path("models/model-int8.tflite")

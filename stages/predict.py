@@ -6,15 +6,12 @@ Writes data/predictions/ (described in cnn/common/predictions.py): the predictio
 heat maps of what some predictions depend on. The stage `evaluate` measures and draws, without TensorFlow.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from cnn.common import dataset, parallel, params, predictions, runtime
 from cnn.common.task import read_task
 from cnn.model import examples, outputs, saving
-
-MODEL = Path("models/model.keras")
+from cnn.model.saving import MODEL
 
 
 def main() -> None:

@@ -18,10 +18,9 @@ from cnn.common import dataset, history, parallel, params, runtime
 from cnn.common.params import Params
 from cnn.common.task import DATA, read_task
 from cnn.model import saving
+from cnn.model.saving import ARCHITECTURE, INITIAL, MODEL
 from cnn.training import checkpoint, repeats
-from cnn.training.repeats import ARCHITECTURE
 
-MODEL = Path("models/model.keras")
 # What decides the result, besides files. dvc.yaml names the same parameters and rooms (a test compares them).
 PARAMS = ("batch_size", "epochs", "flip", "learning_rate", "loss", "optimizer", "patience", "repeats", "seed", "shift")
 ROOMS = ("common", "model", "training", "accelerator")
@@ -58,7 +57,7 @@ def open_run(p: Params) -> Path:
     values = {name: getattr(p, name) for name in PARAMS}
     package = Path(cnn.__file__).parent
     code = [Path(__file__), *(path for room in ROOMS for path in sorted((package / room).glob("*.py")))]
-    weights = [repeats.initial_weights(repeat) for repeat in range(p.repeats)]
+    weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     arrays = [*dataset.array_files("train"), *dataset.array_files("validation")]
     folder = checkpoint.open_folder(values, [DATA, *arrays, ARCHITECTURE, *weights, *code])
     model = saving.read_architecture(ARCHITECTURE)

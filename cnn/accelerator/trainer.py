@@ -35,22 +35,23 @@ class Trainer:
         self.batch_size = params.batch_size
         self.model = saving.read_architecture(architecture)
         self._blocks = fold.Blocks(self.model, self.batch_size)
-        # Two of a kind, for the blocks and for the head, because these are computed apart.
-        self._optimizers = [optimizers.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
         self._head = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
-        for optimizer, variables in zip(self._optimizers, (self._blocks.trainable_variables, self._head), strict=True):
-            optimizer.build(variables)
+        self._trained = [*self._blocks.trainable_variables, *self._head]
+        self._optimizer = optimizers.optimizer(params.optimizer, params.learning_rate)
+        self._optimizer.build(self._trained)
         self._unit = task.deviation if isinstance(task, Regression) else None
         self._losses = keras.losses.get(task.loss(params.loss))
         several = self.model.output_shape[-1] > 1
         self._correct = keras.metrics.categorical_accuracy if several else keras.metrics.binary_accuracy
-        self._variables = [*self.model.weights, *(each for one in self._optimizers for each in one.variables)]
+        self._variables = [*self.model.weights, *self._optimizer.variables]
         self._initial = self.state()
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
-        self._train_head = fold.compiled(self._train_head_, x, targets, weights, tf.TensorSpec(2, tf.int32))
+        # The update is a computation of its own: within it nothing else reads the weights, so they change in place.
+        self._gradients = fold.compiled(self._gradients_, x, targets, weights, tf.TensorSpec(2, tf.int32))
+        of_head = [tf.TensorSpec(variable.shape) for variable in self._head]
+        self._update = fold.compiled(self._update_, *self._blocks.signature, of_head)
         self._evaluate_head = fold.compiled(self._evaluate_head_, x, targets, weights)
-        self._apply = fold.compiled(self._apply_, *self._blocks.signature)
 
     def start(self, weights: Path) -> None:
         """Load the weights of a .weights.h5 file."""
@@ -77,8 +78,8 @@ class Trainer:
         def step(n: int, targets: np.ndarray, weights: np.ndarray, start: int) -> None:
             x = self._blocks.forward(n, weights)
             inputs = (x, targets, weights, np.array([seed, start], np.int32))
-            upstream = self._train_head(*map(tf.constant, inputs))
-            self._blocks.use(self._apply(*self._blocks.backward(n, weights, upstream)))
+            upstream, *of_head = self._gradients(*map(tf.constant, inputs))
+            self._blocks.use(self._update(*self._blocks.backward(n, weights, upstream), of_head))
 
         return self._run(step, pictures, known, order)
 
@@ -110,18 +111,17 @@ class Trainer:
             return loss, 1 - loss * self._unit**2 / float(np.var(known, dtype=np.float64))
         return loss, accuracy
 
-    def _train_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Everything after the blocks, forward, back and updated; returns the gradient of what the blocks gave."""
+    def _gradients_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        """Everything after the blocks, forward and back: the gradients of the blocks' output x and of the head."""
         with tf.GradientTape() as tape:
             tape.watch(x)
             outputs = fold.apply_head(self._blocks.layers, x, seed)
             loss = tf.reduce_sum(self._add_up(outputs, targets, weights)) / tf.reduce_sum(weights)
-        upstream, *gradients = tape.gradient(loss, [x, *self._head])
-        self._optimizers[1].apply(gradients, self._head)
-        return upstream
+        return tape.gradient(loss, [x, *self._head])
 
-    def _apply_(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
-        self._optimizers[0].apply(self._blocks.gradients(of_pictures, others), self._blocks.trainable_variables)
+    def _update_(self, of_pictures: tf.Tensor, others: list[tf.Tensor], of_head: list[tf.Tensor]) -> tf.Tensor:
+        """One step of the optimizer; returns the blocks' new kernels and biases, packed."""
+        self._optimizer.apply([*self._blocks.gradients(of_pictures, others), *of_head], self._trained)
         return self._blocks.packed()
 
     def _evaluate_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:

@@ -12,6 +12,10 @@ import numpy as np
 from cnn.common import files
 from cnn.model.backend import keras
 
+ARCHITECTURE = Path("models/architecture.json")
+INITIAL = Path("models/initial")  # repeat-N.weights.h5: the weights that repeat N begins with
+MODEL = Path("models/model.keras")
+
 
 def architecture(model: keras.Model) -> str:
     """The architecture as JSON: the same text for the same network."""

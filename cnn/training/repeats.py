@@ -13,15 +13,8 @@ from cnn.common import dataset, history, parallel
 from cnn.common.params import Params
 from cnn.common.runtime import UserError
 from cnn.common.task import Task
+from cnn.model.saving import ARCHITECTURE, INITIAL
 from cnn.training import augment, checkpoint
-
-ARCHITECTURE = Path("models/architecture.json")
-INITIAL = Path("models/initial")
-
-
-def initial_weights(repeat: int) -> Path:
-    """The file of the initial weights of a repeat."""
-    return INITIAL / f"repeat-{repeat}.weights.h5"
 
 
 def unfinished(p: Params, folder: Path) -> list[int]:
@@ -40,22 +33,29 @@ def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, t
     """Train `repeats` in turn, an epoch at a time, with `threads` threads of this process. Raises UserError.
 
     folder: of their checkpoints, and of the pictures that accelerator.write_pictures wrote. Each thread has a trainer,
-    and between two epochs a repeat is its checkpoint: so any thread can go on with it, and three repeats keep two
-    threads busy to the end.
+    and between two epochs a repeat is its state: so any thread can go on with it, and three repeats keep two threads
+    busy to the end.
     """
     waiting: SimpleQueue = SimpleQueue()
     for repeat in repeats:
-        waiting.put(repeat)
+        waiting.put((repeat, *checkpoint.latest(folder, repeat)))
     stopped = Event()
 
     def work() -> None:
         try:
             trainer = accelerator.Trainer(p, task, ARCHITECTURE)
             while not stopped.is_set():
-                repeat = waiting.get_nowait()
-                print(train_epoch(p, task, trainer, repeat, folder), flush=True)
-                if not history.is_over(checkpoint.latest(folder, repeat)[1], p.epochs, p.patience):
-                    waiting.put(repeat)
+                repeat, state, rows = waiting.get_nowait()
+                if state:
+                    trainer.resume(state)
+                else:
+                    trainer.start(INITIAL / f"repeat-{repeat}.weights.h5")
+                rows = [*rows, train_epoch(p, task, trainer, repeat, len(rows) + 1, folder)]
+                state = trainer.state()
+                checkpoint.save(folder, repeat, state, rows, history.best_epoch(rows, p.patience))
+                print(message(p, task, rows[-1]), flush=True)
+                if not history.is_over(rows, p.epochs, p.patience):
+                    waiting.put((repeat, state, rows))
         except Empty:  # what is left is in the other threads
             return
         except BaseException:
@@ -65,15 +65,11 @@ def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, t
     parallel.in_threads(work, threads)
 
 
-def train_epoch(p: Params, task: Task, trainer: accelerator.Trainer, repeat: int, folder: Path) -> str:
-    """Train one more epoch of a repeat, from its last checkpoint to the next; the line about it. Raises UserError."""
-    state, rows = checkpoint.latest(folder, repeat)
-    if state:
-        trainer.resume(state)
-    else:
-        trainer.start(initial_weights(repeat))
+def train_epoch(
+    p: Params, task: Task, trainer: accelerator.Trainer, repeat: int, epoch: int, folder: Path
+) -> dict[str, float]:
+    """Train one epoch of a repeat; its row of the history. Raises UserError."""
     train, validation = dataset.read("train"), dataset.read("validation")
-    epoch = len(rows) + 1
     # All randomness depends on seed and epoch alone, so that an epoch can be repeated.
     generator = np.random.default_rng([p.seed + repeat, epoch])
     order = generator.permutation(len(train.labels))
@@ -85,11 +81,15 @@ def train_epoch(p: Params, task: Task, trainer: accelerator.Trainer, repeat: int
     row = {"repeat": repeat, "seed": p.seed + repeat, "epoch": epoch}
     row |= dict(zip(history.names(task.score), measured, strict=True))
     stop_if_diverged(row, p)
-    rows.append(row)
-    checkpoint.save(folder, repeat, trainer.state(), rows, history.best_epoch(rows, p.patience))
+    return row
+
+
+def message(p: Params, task: Task, row: dict[str, float]) -> str:
+    """A row of the history as a line for the log."""
+    score, of_train, of_validation = task.score, row[task.score], row[f"val_{task.score}"]
     return (
-        f"repeat {repeat + 1} of {p.repeats}, epoch {epoch} of {p.epochs}: loss {row['loss']:.4f}, {task.score} "
-        f"{row[task.score]:.4f}, validation loss {row['val_loss']:.4f}, {task.score} {row[f'val_{task.score}']:.4f}"
+        f"repeat {row['repeat'] + 1} of {p.repeats}, epoch {row['epoch']} of {p.epochs}: loss {row['loss']:.4f}, "
+        f"{score} {of_train:.4f}, validation loss {row['val_loss']:.4f}, {score} {of_validation:.4f}"
     )
 
 
