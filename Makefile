@@ -58,8 +58,8 @@ lint: .venv/installed-dev
 	ruff format --check .
 
 format: .venv/installed-dev
-	ruff check --fix .
 	ruff format .
+	ruff check --fix .
 
 clean:
 	rm -rf .venv bench/.venv

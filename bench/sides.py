@@ -223,9 +223,9 @@ def decoding(folder: Path) -> dict:
 def in_libraries(folder: Path) -> dict:
     """Which share of a worker's time is spent inside libjpeg-turbo and Pillow's resize; the reading as `ours_reading`.
 
-    In this process alone, with a clock around Pillow's call that does both.
+    In this process alone, with a clock around Pillow's two calls; `load` decodes, and `resize` may call it.
     """
-    from PIL import Image
+    from PIL import Image, ImageFile
 
     from cnn.common import dataset, params
     from cnn.data import read, source
@@ -233,17 +233,23 @@ def in_libraries(folder: Path) -> dict:
     p, found = params.read(ROOT / "params.yaml"), source.find(str(folder))
     pixels, spent = folder / "pixels.npy", [0.0]
 
+    within: list[bool] = []
+
     def clocked(function):
         def call(*arguments, **options):
+            if within:
+                return function(*arguments, **options)
             start = time.perf_counter()
+            within.append(True)
             try:
                 return function(*arguments, **options)
             finally:
+                within.clear()
                 spent[0] += time.perf_counter() - start
 
         return call
 
-    Image.Image.resize = clocked(Image.Image.resize)
+    Image.Image.resize, ImageFile.ImageFile.load = clocked(Image.Image.resize), clocked(ImageFile.ImageFile.load)
     dataset.create(pixels, len(found.pictures), p.image_size)
     batches = [
         (found.container, found.pictures[first : first + read.BATCH], pixels, first, p)

@@ -13,7 +13,6 @@ epoch of each repeat, with the same result.
 from pathlib import Path
 
 import cnn
-from cnn import accelerator
 from cnn.common import dataset, history, parallel, params, runtime
 from cnn.common.params import Params
 from cnn.common.task import DATA, read_task
@@ -50,19 +49,15 @@ def main() -> None:
 
 
 def open_run(p: Params) -> Path:
-    """The folder of checkpoints for everything that decides this training's result.
-
-    It also holds the pictures in the accelerator's layout, written once for all repeats and epochs.
-    """
+    """The folder of checkpoints for everything that decides this training's result, with the pictures prepared."""
     values = {name: getattr(p, name) for name in PARAMS}
     package = Path(cnn.__file__).parent
-    code = [Path(__file__), *(path for room in ROOMS for path in sorted((package / room).glob("*.py")))]
+    code = [Path(__file__), package.parent / "requirements.txt", package.parent / "constraints.txt"]
+    code += [path for room in ROOMS for path in sorted((package / room).glob("*.py"))]
     weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     arrays = [*dataset.array_files("train"), *dataset.array_files("validation")]
     folder = checkpoint.open_folder(values, [DATA, *arrays, ARCHITECTURE, *weights, *code])
-    model = saving.read_architecture(ARCHITECTURE)
-    for split in ("train", "validation"):
-        accelerator.write_pictures(split, folder, model)
+    repeats.prepare(folder)
     return folder
 
 

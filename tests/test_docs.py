@@ -135,8 +135,10 @@ def check(words: list[str], clone: Path) -> None:
             assert (clone / name).is_file(), words
         case ["dvc", *rest]:
             check_dvc(rest)
-        case ["git", "checkout" | "clean" | "commit" | "reset" | "tag", *_] | ["cp", "-r", "~/holiday", "data/mine"]:
+        case ["git", "add" | "checkout" | "clean" | "commit" | "reset" | "tag", *_]:
             pass  # of these, those in CHEAP are run
+        case ["cp", "-r", "~/holiday", "data/mine"]:
+            pass
         case _:
             pytest.fail(f"nobody checks {shlex.join(words)}")
 

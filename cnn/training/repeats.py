@@ -13,8 +13,16 @@ from cnn.common import dataset, history, parallel
 from cnn.common.params import Params
 from cnn.common.runtime import UserError
 from cnn.common.task import Task
+from cnn.model import saving
 from cnn.model.saving import ARCHITECTURE, INITIAL
 from cnn.training import augment, checkpoint
+
+
+def prepare(folder: Path) -> None:
+    """Write the pictures into `folder` as trainings read them, once for all repeats and epochs."""
+    model = saving.read_architecture(ARCHITECTURE)
+    for split in ("train", "validation"):
+        accelerator.write_pictures(split, folder, model)
 
 
 def unfinished(p: Params, folder: Path) -> list[int]:
@@ -32,7 +40,7 @@ def unfinished(p: Params, folder: Path) -> list[int]:
 def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, threads: int) -> None:
     """Train `repeats` in turn, an epoch at a time, with `threads` threads of this process. Raises UserError.
 
-    folder: of their checkpoints, and of the pictures that accelerator.write_pictures wrote. Each thread has a trainer,
+    folder: of their checkpoints, and of the pictures that `prepare` wrote. Each thread has a trainer,
     and between two epochs a repeat is its state: so any thread can go on with it, and three repeats keep two threads
     busy to the end.
     """
