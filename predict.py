@@ -30,7 +30,7 @@ from cnn.inference.submission import Submission
 SOME_UNUSABLE = 3
 BATCH = 64  # pictures a task for a worker
 FEW = 2 * BATCH  # up to so many pictures no other process is started: that takes longer than reading them
-Found = list[tuple[Container, source.Picture]]
+Inputs = list[tuple[Container, source.Picture]]
 
 
 def arguments() -> argparse.Namespace:
@@ -59,14 +59,14 @@ def main(options: argparse.Namespace) -> None:
     submission = Submission.from_options(
         options.submission, options.header, options.sample, options.fallback, model.task
     )
-    found = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
+    inputs = [each for path in options.paths for each in source.each_unlabelled(path, many=len(options.paths) > 1)]
     if submission:
-        submission.check([picture.file for _, picture in found])
+        submission.check([picture.file for _, picture in inputs])
     if options.csv and options.csv.suffix.lower() != ".csv":
         raise UserError(f"--csv is {options.csv}; allowed: a name that ends with .csv")
 
     rows = []
-    for pictures in read(found, model.size):
+    for pictures in read(inputs, model.size):
         if options.explain:
             tables.write_heatmaps(options.explain, model, pictures, start=len(rows) + 1)
         rows += tables.predict(model, pictures)
@@ -91,19 +91,19 @@ def checked_top(top: int | None, task: Task) -> int | None:
     return top
 
 
-def read(found: Found, size: int) -> Iterator[list[tables.LoadedPicture]]:
+def read(inputs: Inputs, size: int) -> Iterator[list[tables.LoadedPicture]]:
     """The pictures in order, BATCH at a time."""
-    batches = [(found[start : start + BATCH], size) for start in range(0, len(found), BATCH)]
-    many = len(found) > FEW
+    batches = [(inputs[start : start + BATCH], size) for start in range(0, len(inputs), BATCH)]
+    many = len(inputs) > FEW
     results = parallel.parallel_map(read_batch, batches, "auto" if many else 1)
     # The table is for other programs, too: no lines of progress in it.
-    return parallel.progress(results, len(found), "pictures") if many and sys.stderr.isatty() else results
+    return parallel.progress(results, len(inputs), "pictures") if many and sys.stderr.isatty() else results
 
 
-def read_batch(found: Found, size: int) -> list[tables.LoadedPicture]:
+def read_batch(inputs: Inputs, size: int) -> list[tables.LoadedPicture]:
     """In a worker process, where there are many."""
     pictures = []
-    for container, picture in found:
+    for container, picture in inputs:
         try:
             pictures.append((picture.file, source.load(container, picture, size)[1], ""))
         except Unusable as unusable:

@@ -218,9 +218,9 @@ def whole(folder: Path, rounds: int, images: Path) -> dict:
         accuracies["ours"] = metrics["val_accuracy"]
         subprocess.run(["git", "checkout", "--quiet", "."], cwd=repository, check=True)
         subprocess.run(["dvc", "checkout", "--quiet"], cwd=repository, env=OURS, check=False)
-        seconds, said = timed(script, folder, PLAIN)
+        seconds, output = timed(script, folder, PLAIN)
         theirs.append(seconds)
-        accuracies["article's script, test"] = json.loads(said.splitlines()[-1])["test"][1]
+        accuracies["article's script, test"] = json.loads(output.splitlines()[-1])["test"][1]
         print(f"  ours {ours[-1]:.1f} s, article's script {theirs[-1]:.1f} s", flush=True)
     return {"seconds": {"ours": ours, "article": theirs}, "accuracy": accuracies, "article / ours": ratio(theirs, ours)}
 
@@ -240,8 +240,8 @@ def growth(folder: Path, small: int) -> dict:
             coarse.resize((160, 120), Image.Resampling.BICUBIC).save(path, quality=85)
         change = ["dvc", "exp", "run", "-S", f"images={pictures}", "preprocess"]
         watched = [sys.executable, "-c", WATCH, *change]
-        seconds[str(count)], said = timed(watched, repository, OURS)
-        memory[str(count)] = int(said.splitlines()[-1]) / 2**20
+        seconds[str(count)], output = timed(watched, repository, OURS)
+        memory[str(count)] = int(output.splitlines()[-1]) / 2**20
         print(f"  {count}: {seconds[str(count)]:.1f} s, {memory[str(count)]:.0f} MiB", flush=True)
         shutil.rmtree(pictures)
     return {"seconds": seconds, "MiB": memory, "times": seconds[str(10 * small)] / seconds[str(small)]}

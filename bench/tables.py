@@ -13,7 +13,7 @@ ANSWERING = {
 
 def markdown(results: dict) -> str:
     """reports/bench.md."""
-    train, read, exp, grow, said = (
+    train, read, exp, grow, answering = (
         results[key] for key in ("training", "reading", "experiment", "growth", "answering")
     )
     rows = [
@@ -71,10 +71,10 @@ def markdown(results: dict) -> str:
         "| side | file | bytes | milliseconds a picture | same class as Keras |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {name} | {ANSWERING[name]} | {said['bytes'][ANSWERING[name]]:,} "
+            f"| {name} | {ANSWERING[name]} | {answering['bytes'][ANSWERING[name]]:,} "
             f"| {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f}) "
-            f"| {said['same class as Keras'][name]:.1%} |"
-            for name, each in said["milliseconds"].items()
+            f"| {answering['same class as Keras'][name]:.1%} |"
+            for name, each in answering["milliseconds"].items()
         ),
         "",
         f"Whole experiment on {exp['pictures']}: ours {statistics.median(exp['seconds']['ours']):.1f} s, "

@@ -2,6 +2,6 @@
 
 import os
 
-from cnn.common import environment
+from cnn.common import environment, runtime  # noqa: F401  runtime registers how a program ends before libraries do
 
 os.environ.update(environment.VARIABLES)

@@ -35,18 +35,18 @@ def draw_all(folder: Path, per_class: int, processes: int | str) -> int:
         for kind in PATTERNS
         for start in range(0, per_class, CHUNK)
     ]
-    drawn = parallel.progress(
+    results = parallel.progress(
         parallel.parallel_map(draw, tasks, processes), per_class * len(PATTERNS), "pictures drawn"
     )
-    return sum(len(numbers) for numbers in drawn)
+    return sum(len(numbers) for numbers in results)
 
 
 def main() -> None:
     """Draw the whole sample. params.yaml is checked whole, though only `workers` is used."""
     p = params.read()
     with files.atomic_path(FOLDER) as folder:
-        drawn = draw_all(folder, PER_CLASS, p.workers)
-    print(f"sample: {drawn} pictures, {PER_CLASS} each of {', '.join(PATTERNS)}, in {FOLDER}")
+        count = draw_all(folder, PER_CLASS, p.workers)
+    print(f"sample: {count} pictures, {PER_CLASS} each of {', '.join(PATTERNS)}, in {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def open_run(p: Params) -> Path:
     """The folder of checkpoints for everything that decides this training's result, with the pictures prepared."""
     values = {name: getattr(p, name) for name in PARAMS}
     package = Path(cnn.__file__).parent
-    code = [Path(__file__), package.parent / "requirements.txt", package.parent / "constraints.txt"]
+    code = [Path(__file__), Path(cnn.__file__), package.parent / "requirements.txt", package.parent / "constraints.txt"]
     code += [path for room in ROOMS for path in sorted((package / room).glob("*.py"))]
     weights = [INITIAL / f"repeat-{repeat}.weights.h5" for repeat in range(p.repeats)]
     arrays = [*dataset.array_files("train"), *dataset.array_files("validation")]

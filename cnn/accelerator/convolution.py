@@ -9,11 +9,11 @@ Every sum has an order of its own that does not depend on the processor: along c
 and for a kernel's gradient in 16 sums, side by side, that are added as a tree. Where a processor's vectors are shorter,
 LLVM takes several for one. So the bits are the same wherever there is a fused multiply-add.
 
-Layouts, all float32 unless said otherwise, with `places` a multiple of 16, at least width * width:
-a folded array is (2q, 2q, C, places), and [P, R, c, i * width + j] is channel c of pixel (2qi + P, 2qj + R).
-Of what a block gives, (q, q, F, places), the first two axes are such planes again: it is folded for the next block.
-A window that begins in the last planes goes on in the first ones, a place further: an offset in memory. So the last
-row and column of the last planes are no windows. They hold numbers without meaning, and their gradient has to be 0.
+Layouts, all float32 unless said otherwise, with padded_area a multiple of 16, at least width * width:
+a folded array is (2q, 2q, C, padded_area), and [P, R, c, i * width + j] is channel c of pixel (2qi + P, 2qj + R).
+A block's output, (q, q, F, padded_area), has such planes as its first two axes: it is folded for the next block. A
+window that begins in the last planes goes on in the first ones, a place further: an offset in memory. So the last row
+and column of the last planes are no windows. They hold numbers without meaning, and their gradient has to be 0.
 """
 
 import functools
@@ -33,7 +33,7 @@ POOL = [(a, b) for a in (0, 1) for b in (0, 1)]  # its convolutions, in the orde
 TAPS = 9  # of a kernel
 MAKING = Lock()  # the threads of a training ask for the same shapes, and LLVM is asked once
 # Activations that never fall, one number at a time: act(max(x)) = max(act(x)).
-RISING = {
+MONOTONIC = {
     *("celu", "elu", "exponential", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear", "log_sigmoid"),
     *("relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh"),
 }
@@ -53,23 +53,23 @@ class Shape:
     scale: float = 0.0  # of a picture that comes in as bytes; 0 for float32
 
     @property
-    def places(self) -> int:
-        return layout.places(self.width)
+    def padded_area(self) -> int:
+        return layout.padded_area(self.width)
 
     @property
-    def beyond(self) -> int:
+    def halo(self) -> int:
         """How many numbers before and after an array are read as well, and have to be finite."""
         return self.width + 1 + LANES
 
     @property
-    def taken(self) -> int:
+    def input_size(self) -> int:
         """Numbers of a picture that comes in."""
-        return 4 * self.q**2 * self.channels * self.places
+        return 4 * self.q**2 * self.channels * self.padded_area
 
     @property
     def convolved(self) -> int:
         """Numbers of a picture's convolutions, four a window."""
-        return 4 * self.q**2 * self.filters * self.places
+        return 4 * self.q**2 * self.filters * self.padded_area
 
     @property
     def windows(self) -> int:
@@ -77,7 +77,7 @@ class Shape:
         return self.convolved // 4
 
     @property
-    def given(self) -> int:
+    def output_size(self) -> int:
         """Numbers of a picture that come out here."""
         return self.windows if self.pooled else self.convolved
 
@@ -93,7 +93,7 @@ class Shape:
     @property
     def scratch(self) -> int:
         """Numbers that the machine code works in: the gradients of a picture's convolutions, and it as float32."""
-        return self.convolved + self.taken + 3 * self.beyond
+        return self.convolved + self.input_size + 3 * self.halo
 
 
 def shapes(size: int, depth: int, filters: int, activation: str) -> list[Shape]:
@@ -102,7 +102,7 @@ def shapes(size: int, depth: int, filters: int, activation: str) -> list[Shape]:
     result, side, channels, scale = [], size, 3, SCALE
     for _ in range(depth):
         side = pooled(side)
-        result.append(Shape(q, channels, filters, width, side, activation in RISING, activation == "relu", scale))
+        result.append(Shape(q, channels, filters, width, side, activation in MONOTONIC, activation == "relu", scale))
         q, channels, filters, scale = q // 2, filters, 2 * filters, 0.0
     return result
 
@@ -136,17 +136,17 @@ class Convolution:
     def forward(self, n: int, *arrays: int) -> Call:
         """Of n pictures what comes out, and which of the four convolutions was the largest, a byte each.
 
-        arrays: the addresses of pictures, kernel (3, 3, channels, filters), bias (filters,), given, choice, scratch,
-        which has Shape.scratch numbers, of which the first Shape.beyond are 0.
+        arrays: the addresses of pictures, kernel (3, 3, channels, filters), bias (filters,), output, argmax, scratch,
+        which has Shape.scratch numbers, of which the first Shape.halo are 0.
         """
         return self._code.call("forward", n, *arrays)
 
     def backward(self, n: int, apart: int, *arrays: int) -> Call:
-        """From the gradient of `given` that of kernel and bias, for each picture, and that of pictures of float32.
+        """From the gradient of `output` that of kernel and bias, for each picture, and that of pictures of float32.
 
         apart: numbers from a picture's gradient of kernel and bias to the next one's. arrays: the addresses of
-        pictures, flipped, given, choice, of_given, of_variables, of_pictures (0 for pictures of bytes), scratch;
-        flipped: the kernel, both ways, as (3, 3, filters, channels).
+        pictures, flipped, output, argmax, grad_output, grad_variables, grad_pictures (0 for pictures of bytes),
+        scratch; flipped: the kernel, both ways, as (3, 3, filters, channels).
         """
         return self._code.call("backward", n, apart, *arrays)
 
@@ -157,11 +157,11 @@ class Convolution:
 
 def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:
     code = Code(module, "forward", [I64, *[POINTER] * 6])
-    n, pictures, kernel, bias, given, choice, scratch = code.arguments
+    n, pictures, kernel, bias, output, argmax, scratch = code.arguments
 
     def of_picture(i: ir.Value) -> None:
         source = _as_float(code, shape, pictures, i, scratch)
-        start = code.times(i, shape.given)
+        start = code.times(i, shape.output_size)
 
         def largest(p: ir.Value, r: ir.Value, places: ir.Value, f: ir.Value, sums: list[ir.Value]) -> None:
             best, which = sums[0], ir.Constant(BYTES, [0] * LANES)
@@ -173,13 +173,13 @@ def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:
             if shape.rectified:  # what is not a number stays so
                 best = code.build.select(code.build.fcmp_ordered("<", best, ZERO), ZERO, best)
             offset = _window(code, shape, p, r, f, places)
-            code.store(best, given, start, offset)
-            code.store(which, choice, start, offset)
+            code.store(best, output, start, offset)
+            code.store(which, argmax, start, offset)
 
         def all_four(p: ir.Value, r: ir.Value, places: ir.Value, f: ir.Value, sums: list[ir.Value]) -> None:
             number = code.everywhere(code.load(bias, f, kind=FLOAT))
             sums = [code.build.fadd(each, number) for each in sums]
-            _store_pool(code, shape, shape.filters, p, r, f, places, sums, given, start)
+            _store_pool(code, shape, shape.filters, p, r, f, places, sums, output, start)
 
         channels = shape.channels, shape.filters
         _convolve(code, shape, source, kernel, channels, 0, at_once, largest if shape.pooled else all_four)
@@ -190,26 +190,26 @@ def _forward(module: ir.Module, shape: Shape, at_once: int) -> None:
 
 def _backward(module: ir.Module, shape: Shape, at_once: int) -> None:
     code = Code(module, "backward", [I64, I64, *[POINTER] * 8])
-    n, apart, pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch = code.arguments
+    n, apart, pictures, flipped, output, argmax, grad_output, grad_variables, grad_pictures, scratch = code.arguments
 
     def of_picture(i: ir.Value) -> None:
         source = _as_float(code, shape, pictures, i, scratch)
-        start = code.times(i, shape.given)
-        gradient = code.at(of_given, start)
+        start = code.times(i, shape.output_size)
+        gradient = code.at(grad_output, start)
         if shape.pooled:
             # Behind numbers that stay 0, whichever block works here: those before the first plane are read as well.
-            arrays = code.at(given, start), code.at(choice, start, kind=BYTE), gradient
-            gradient = code.at(scratch, shape.beyond)
+            arrays = code.at(output, start), code.at(argmax, start, kind=BYTE), gradient
+            gradient = code.at(scratch, shape.halo)
             _spread(code, shape, *arrays, gradient)
-        variables = code.at(of_variables, code.build.mul(i, apart))
+        variables = code.at(grad_variables, code.build.mul(i, apart))
         _kernel_gradient(code, shape, source, gradient, variables, at_once)
         _bias_gradient(code, shape, gradient, code.at(variables, shape.kernel))
         if shape.scale:
             return
-        start = code.times(i, shape.taken)
+        start = code.times(i, shape.input_size)
 
         def all_four(p: ir.Value, r: ir.Value, places: ir.Value, c: ir.Value, sums: list[ir.Value]) -> None:
-            _store_pool(code, shape, shape.channels, p, r, c, places, sums, of_pictures, start)
+            _store_pool(code, shape, shape.channels, p, r, c, places, sums, grad_pictures, start)
 
         # A pixel's gradient comes from the convolutions that begin up to two pixels before it.
         _convolve(code, shape, gradient, flipped, (shape.filters, shape.channels), -2, at_once, all_four)
@@ -220,10 +220,10 @@ def _backward(module: ir.Module, shape: Shape, at_once: int) -> None:
 
 def _as_float(code: Code, shape: Shape, pictures: ir.Value, i: ir.Value, scratch: ir.Value) -> ir.Value:
     """Where picture i lies as float32; a picture of bytes is scaled into `scratch` first."""
-    start = code.times(i, shape.taken)
+    start = code.times(i, shape.input_size)
     if not shape.scale:
         return code.at(pictures, start)
-    target = code.at(scratch, 2 * shape.beyond + shape.convolved)
+    target = code.at(scratch, 2 * shape.halo + shape.convolved)
     scale = ir.Constant(VECTOR, [shape.scale] * LANES)
 
     def of_vector(v: ir.Value) -> None:
@@ -231,7 +231,7 @@ def _as_float(code: Code, shape: Shape, pictures: ir.Value, i: ir.Value, scratch
         pixels = code.build.uitofp(code.load(pictures, start, places, kind=BYTES), VECTOR)
         code.store(code.build.fmul(pixels, scale), target, places)
 
-    code.loop(shape.taken // LANES, of_vector)
+    code.loop(shape.input_size // LANES, of_vector)
     return target
 
 
@@ -242,20 +242,20 @@ def _sets(code: Code, shape: Shape, body: Callable, carried: Sequence[ir.Value] 
 
 def _vectors(code: Code, shape: Shape, body: Callable, carried: Sequence[ir.Value] = ()) -> list[ir.Value]:
     """carried = body(places, *carried) for each vector of a plane."""
-    return code.loop(shape.places // LANES, lambda v, *sums: body(code.times(v, LANES), *sums), carried)
+    return code.loop(shape.padded_area // LANES, lambda v, *sums: body(code.times(v, LANES), *sums), carried)
 
 
 def _window(code: Code, shape: Shape, p: ir.Value, r: ir.Value, f: ir.Value, places: ir.Value) -> ir.Value:
     """Offset of a filter of the windows of set (p, r)."""
     number = code.sum(code.times(p, shape.q), r)
-    return code.sum(code.times(number, shape.filters * shape.places), code.times(f, shape.places), places)
+    return code.sum(code.times(number, shape.filters * shape.padded_area), code.times(f, shape.padded_area), places)
 
 
 def _pixels(
     code: Code, shape: Shape, channels: int, p: ir.Value, r: ir.Value, steps: Iterable[int]
 ) -> tuple[list[ir.Value], list[ir.Value]]:
     """Offsets in a folded array, by rows and by columns, `steps` pixels after the first of set (p, r)'s windows."""
-    plane = channels * shape.places
+    plane = channels * shape.padded_area
 
     def offsets(first: ir.Value, apart: int, further: int) -> list[ir.Value]:
         result = []
@@ -274,7 +274,7 @@ def _of_pool(
 ) -> list[ir.Value]:
     """Offsets of a channel of the four pixels that are the windows of set (p, r)."""
     rows, columns = _pixels(code, shape, channels, p, r, (0, 1))
-    return [code.sum(rows[a], columns[b], code.times(c, shape.places), places) for a, b in POOL]
+    return [code.sum(rows[a], columns[b], code.times(c, shape.padded_area), places) for a, b in POOL]
 
 
 def _store_pool(
@@ -322,7 +322,7 @@ def _convolve(
             def of_filters(first: ir.Value, many: int) -> None:
                 def of_channel(c: ir.Value, *sums: ir.Value) -> list[ir.Value]:
                     sums = list(sums)
-                    base = code.sum(code.times(c, shape.places), places)
+                    base = code.sum(code.times(c, shape.padded_area), places)
                     for u, t in WINDOW:
                         pixels = code.load(source, base, rows[u], columns[t])
                         for f in range(many):
@@ -345,7 +345,7 @@ def _convolve(
 
 
 def _spread(
-    code: Code, shape: Shape, given: ir.Value, choice: ir.Value, of_given: ir.Value, gradient: ir.Value
+    code: Code, shape: Shape, output: ir.Value, argmax: ir.Value, grad_output: ir.Value, gradient: ir.Value
 ) -> None:
     """A window's gradient to that of its four convolutions that was the largest, and 0 to the others."""
 
@@ -353,11 +353,11 @@ def _spread(
         def of_filter(f: ir.Value) -> None:
             def of_vector(places: ir.Value) -> None:
                 offset = _window(code, shape, p, r, f, places)
-                upstream = code.load(of_given, offset)
+                upstream = code.load(grad_output, offset)
                 if shape.rectified:
-                    low = code.build.fcmp_ordered("<=", code.load(given, offset), ZERO)
+                    low = code.build.fcmp_ordered("<=", code.load(output, offset), ZERO)
                     upstream = code.build.select(low, ZERO, upstream)
-                which = code.load(choice, offset, kind=BYTES)
+                which = code.load(argmax, offset, kind=BYTES)
                 numbers = [ir.Constant(BYTES, [k] * LANES) for k in range(4)]
                 mine = [code.build.icmp_unsigned("==", which, number) for number in numbers]
                 four = [code.build.select(each, upstream, ZERO) for each in mine]
@@ -385,7 +385,7 @@ def _kernel_gradient(
                     filters = [code.sum(first, f) for f in range(many)]
                     offsets = [_of_pool(code, shape, shape.filters, p, r, f, places) for f in filters]
                     four = [[code.load(gradient, offset) for offset in each] for each in offsets]
-                    base = code.sum(code.times(c, shape.places), places)
+                    base = code.sum(code.times(c, shape.padded_area), places)
                     for u, t in WINDOW:
                         pixels = code.load(source, base, rows[u], columns[t])
                         for f in range(many):
@@ -431,7 +431,7 @@ def _order(module: ir.Module, shape: Shape, name: str, direction: Callable) -> N
         def of_row(y: ir.Value) -> None:
             def of_column(x: ir.Value) -> None:
                 def of_filter(f: ir.Value) -> None:
-                    place = code.sum(code.times(f, shape.places), code.times(y, shape.width), x)
+                    place = code.sum(code.times(f, shape.padded_area), code.times(y, shape.width), x)
                     inside = code.sum(code.times(code.sum(code.times(y, shape.side), x), shape.filters), f)
                     source, target = direction(
                         code.at(folded, code.times(i, shape.windows), place),

@@ -77,9 +77,10 @@ def drop(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
 class Folded:
     """A block for batches of up to `count` pictures: its machine code, what that reads and writes, and what follows it.
 
-    taken, result: what the block takes and gives; given: what the machine code gives, the same where nothing has to
-    follow. of_taken, of_result, of_given: their gradients; gradients: those of kernel and bias, a row a picture.
-    variables: kernel, bias, and the kernel as the gradient of `taken` needs it, flipped.
+    input: of the block; output: of the machine code; post_output: of the block, the same as `output` where no operation
+    comes after it. grad_input, grad_output, grad_post_output: their gradients; gradients: those of kernel and bias, a
+    row a picture.
+    variables: kernel, bias, and the kernel as the gradient of `input` needs it, flipped.
     """
 
     def __init__(
@@ -93,56 +94,56 @@ class Folded:
         self.block, self.shape, self.variables, self.gradients = block, shape, variables, gradients
         self.code = convolution.of_shape(shape)
         self.identity = shape.rectified or block.activation.activation.__name__ == "linear"
-        self.followed = not self.identity or block.normalization is not None
+        self.has_post_ops = not self.identity or block.normalization is not None
         count = len(gradients)
-        self.given = aligned((count, shape.given), shape.beyond)
-        self.choice = aligned((count, shape.given), kind=np.uint8)
-        self.result = aligned((count, shape.windows), shape.beyond) if self.followed else self.given
-        self.of_result = aligned((count, shape.windows), shape.beyond)
-        self.of_given = self.of_result if shape.pooled else aligned((count, shape.given), shape.beyond)
-        self.taken = before.result if before else aligned((count, shape.taken), kind=np.uint8)
-        self.of_taken = before.of_result if before else None
+        self.output = aligned((count, shape.output_size), shape.halo)
+        self.argmax = aligned((count, shape.output_size), kind=np.uint8)
+        self.post_output = aligned((count, shape.windows), shape.halo) if self.has_post_ops else self.output
+        self.grad_post_output = aligned((count, shape.windows), shape.halo)
+        self.grad_output = self.grad_post_output if shape.pooled else aligned((count, shape.output_size), shape.halo)
+        self.input = before.post_output if before else aligned((count, shape.input_size), kind=np.uint8)
+        self.grad_input = before.grad_post_output if before else None
         self.seen = _seen(shape)
-        if self.followed:
-            given, of_result, weights = (count, shape.given), (count, shape.windows), (count,)
-            self._in_training = compiled(self._follow, given, weights)
-            self._in_use = compiled(functools.partial(self._follow, weights=None), given)
-            self._back = compiled(self._follow_back, given, weights, of_result)
+        if self.has_post_ops:
+            output, grad_post_output, weights = (count, shape.output_size), (count, shape.windows), (count,)
+            self._in_training = compiled(self._post_ops, output, weights)
+            self._in_use = compiled(functools.partial(self._post_ops, weights=None), output)
+            self._back = compiled(self._post_ops_back, output, weights, grad_post_output)
 
     def forward(self, n: int, scratch: np.ndarray) -> Call:
-        """What computes `given` from `taken`, for the first n pictures."""
-        return self.code.forward(n, *map(address, (self.taken, *self.variables[:2], self.given, self.choice, scratch)))
+        """What computes `output` from `input`, for the first n pictures."""
+        return self.code.forward(n, *map(address, (self.input, *self.variables[:2], self.output, self.argmax, scratch)))
 
     def backward(self, n: int, scratch: np.ndarray) -> Call:
-        """What computes `gradients` and `of_taken` from `of_given`, for the first n pictures."""
-        arrays = (self.taken, self.variables[2], self.given, self.choice, self.of_given, self.gradients)
+        """What computes `gradients` and `grad_input` from `grad_output`, for the first n pictures."""
+        arrays = (self.input, self.variables[2], self.output, self.argmax, self.grad_output, self.gradients)
         return self.code.backward(
             *(n, self.gradients.strides[0] // self.gradients.itemsize, *map(address, arrays)),
-            *(0 if self.of_taken is None else address(self.of_taken), address(scratch)),
+            *(0 if self.grad_input is None else address(self.grad_input), address(scratch)),
         )
 
-    def follow(self, weights: np.ndarray | None) -> None:
-        """`given` to `result`; in training with `weights`, as `normalize` takes them."""
-        given = tf.constant(self.given)
-        result = self._in_use(given) if weights is None else self._in_training(given, tf.constant(weights))
-        self.result[:] = _numbers(result).reshape(self.result.shape)
+    def post_ops(self, weights: np.ndarray | None) -> None:
+        """`output` to `post_output`; in training with `weights`, as `normalize` takes them."""
+        output = tf.constant(self.output)
+        result = self._in_use(output) if weights is None else self._in_training(output, tf.constant(weights))
+        self.post_output[:] = _numbers(result).reshape(self.post_output.shape)
 
-    def follow_back(self, n: int, weights: np.ndarray) -> list[tf.Tensor]:
-        """`of_result` to `of_given`; returns the gradients of the normalization."""
-        self.of_result[n:] = 0  # pictures that only fill up the batch
-        gradient, *others = self._back(*map(tf.constant, (self.given, weights, self.of_result)))
-        self.of_given[:] = _numbers(gradient).reshape(self.of_given.shape)
+    def post_ops_back(self, n: int, weights: np.ndarray) -> list[tf.Tensor]:
+        """`grad_post_output` to `grad_output`; returns the gradients of the normalization."""
+        self.grad_post_output[n:] = 0  # pictures that only fill up the batch
+        gradient, *others = self._back(*map(tf.constant, (self.output, weights, self.grad_post_output)))
+        self.grad_output[:] = _numbers(gradient).reshape(self.grad_output.shape)
         return others
 
-    def _follow(self, given: tf.Tensor, weights: tf.Tensor | None, moving: bool = True) -> tf.Tensor:
+    def _post_ops(self, output: tf.Tensor, weights: tf.Tensor | None, moving: bool = True) -> tf.Tensor:
         """What is left of the block, (count, q, q, F, places)."""
-        q, places, filters = self.shape.q, self.shape.places, self.shape.filters
-        n = given.shape[0]
+        q, places, filters = self.shape.q, self.shape.padded_area, self.shape.filters
+        n = output.shape[0]
         if self.shape.pooled:
-            x = given if self.identity else self.block.activation(given)
+            x = output if self.identity else self.block.activation(output)
         else:
             # Some activations (softmax) look at all channels of a place: they have to be last.
-            x = tf.transpose(tf.reshape(given, (n, 2 * q, 2 * q, filters, places)), (0, 1, 2, 4, 3))
+            x = tf.transpose(tf.reshape(output, (n, 2 * q, 2 * q, filters, places)), (0, 1, 2, 4, 3))
             x = tf.reshape(self.block.activation(x), (n, q, 2, q, 2, places, filters))
             x = first_largest(tf.reshape(tf.transpose(x, (2, 4, 0, 1, 3, 6, 5)), (4, n, q, q, filters, places)))
         x = tf.reshape(x, (n, q, q, filters, places))
@@ -150,16 +151,16 @@ class Folded:
             x = normalize(self.block.normalization, x, self.seen, weights, moving)
         return tf.where(self.seen, x, 0.0)
 
-    def _follow_back(self, given: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
+    def _post_ops_back(self, output: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            tape.watch(given)
-            x = self._follow(given, weights, moving=False)
-        return tape.gradient(x, [given, *self.block.of_normalization], tf.reshape(upstream, x.shape))
+            tape.watch(output)
+            x = self._post_ops(output, weights, moving=False)
+        return tape.gradient(x, [output, *self.block.of_normalization], tf.reshape(upstream, x.shape))
 
 
 def _seen(shape: convolution.Shape) -> np.ndarray:
     """Which of the places of (q, q, 1, places) are windows, of which there are side x side."""
-    places = np.arange(shape.places)
+    places = np.arange(shape.padded_area)
     sets = np.arange(shape.q)[:, None]
     rows, columns = (shape.q * each + sets < shape.side for each in (places // shape.width, places % shape.width))
     return (rows[:, None] & columns[None] & (places < shape.width**2))[:, :, None]
@@ -238,20 +239,20 @@ class Blocks:
         self._gradients = np.zeros((count, sum(shape.variables for shape in shapes)), np.float32)
         # Of each block kernel, bias and flipped kernel; and where `packed` has them.
         self._variables = np.zeros(sum(shape.kernel + shape.variables for shape in shapes), np.float32)
-        self._places = np.zeros(len(self._variables), np.int64)
+        self._positions = np.zeros(len(self._variables), np.int64)
         self._folded: list[Folded] = []
         column = start = 0
         for block, shape in zip(blocks, shapes, strict=True):
             end = start + shape.kernel + shape.variables
             of_block = np.arange(column, column + shape.variables)
             kernel = of_block[: shape.kernel].reshape(3, 3, shape.channels, shape.filters)
-            self._places[start:end] = [*of_block, *kernel[::-1, ::-1].transpose(0, 1, 3, 2).flat]
+            self._positions[start:end] = [*of_block, *kernel[::-1, ::-1].transpose(0, 1, 3, 2).flat]
             variables = np.split(self._variables[start:end], [shape.kernel, shape.variables])
             columns = self._gradients[:, column : column + shape.variables]
             before = self._folded[-1] if self._folded else None
             self._folded.append(Folded(block, shape, variables, columns, before))
             column, start = column + shape.variables, end
-        self.pictures = self._folded[0].taken
+        self.pictures = self._folded[0].input
         self._scratch = aligned((max(shape.scratch for shape in shapes),))
         last = shapes[-1]
         self._result, self._upstream = (aligned((count, last.side, last.side, last.filters)) for _ in range(2))
@@ -268,13 +269,13 @@ class Blocks:
         """Of what `forward` returns."""
         return self._result.shape
 
-    def packed(self) -> tf.Tensor:
+    def flatten_weights(self) -> tf.Tensor:
         """Kernels and biases, one after the other, for `use`."""
         variables = [variable for each in self._folded for variable in each.block.convolution.trainable_variables]
         return tf.concat([tf.reshape(variable, [-1]) for variable in variables], 0)
 
-    def use(self, packed: tf.Tensor) -> None:
-        np.take(_numbers(packed), self._places, out=self._variables)
+    def load_weights(self, flat: tf.Tensor) -> None:
+        np.take(_numbers(flat), self._positions, out=self._variables)
 
     def forward(self, n: int, weights: np.ndarray | None = None) -> np.ndarray:
         """Of the first n of `pictures`, float32 (count, side, side, F).
@@ -284,8 +285,8 @@ class Blocks:
         calls = self._calls(n)
         for block, call in zip(self._folded, calls.forward, strict=True):
             call()
-            if block.followed:
-                block.follow(weights)
+            if block.has_post_ops:
+                block.post_ops(weights)
         calls.unfold()
         return self._result
 
@@ -295,8 +296,8 @@ class Blocks:
         self._upstream[:] = _numbers(upstream)
         calls.refold()
         for block, call in zip(reversed(self._folded), calls.backward, strict=True):
-            if block.followed:
-                others = block.follow_back(n, weights) + others
+            if block.has_post_ops:
+                others = block.post_ops_back(n, weights) + others
             call()
         self._gradients[n:] = 0
         return tf.constant(self._gradients), others
@@ -306,8 +307,8 @@ class Blocks:
             last = self._folded[-1]
             self._known[n] = Calls(
                 [block.forward(n, self._scratch) for block in self._folded],
-                last.code.order("unfold", n, address(last.result), address(self._result)),
-                last.code.order("refold", n, address(last.of_result), address(self._upstream)),
+                last.code.order("unfold", n, address(last.post_output), address(self._result)),
+                last.code.order("refold", n, address(last.grad_post_output), address(self._upstream)),
                 [block.backward(n, self._scratch) for block in reversed(self._folded)],
             )
         return self._known[n]
@@ -316,9 +317,9 @@ class Blocks:
     def trainable_variables(self) -> list[tf.Variable]:
         return [variable for each in self._folded for variable in each.block.trainable_variables]
 
-    def gradients(self, of_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tf.Tensor]:
+    def gradients(self, grad_pictures: tf.Tensor, others: list[tf.Tensor]) -> list[tf.Tensor]:
         """Of `trainable_variables`, from what `backward` returned."""
-        sums, others, start, result = tf.reduce_sum(of_pictures, 0), iter(others), 0, []
+        sums, others, start, result = tf.reduce_sum(grad_pictures, 0), iter(others), 0, []
         for each in self._folded:
             for variable in each.block.convolution.trainable_variables:
                 size = math.prod(variable.shape)

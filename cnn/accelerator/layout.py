@@ -21,7 +21,7 @@ def of_model(model: keras.Model) -> tuple[int, int]:
     return of_network(model.input_shape[1], depth)
 
 
-def places(side: int) -> int:
+def padded_area(side: int) -> int:
     """How many places a plane of side x side has, filled up to whole vectors."""
     return -(-side * side // LANES) * LANES
 
@@ -37,7 +37,7 @@ def fold(images: np.ndarray, q: int, side: int) -> np.ndarray:
     pixels = np.zeros((n, length, length, channels), np.uint8)
     pixels[:, :height, :width] = images
     pixels = pixels.reshape(n, side, 2 * q, side, 2 * q, channels).transpose(0, 2, 4, 5, 1, 3)
-    result = np.zeros((n, 2 * q, 2 * q, channels, places(side)), np.uint8)
+    result = np.zeros((n, 2 * q, 2 * q, channels, padded_area(side)), np.uint8)
     result[..., : side * side] = pixels.reshape(n, 2 * q, 2 * q, channels, side * side)
     return result
 

@@ -47,11 +47,11 @@ def processor(changes: dict[str, bool] | None = None) -> dict[str, bool]:
     return binding.get_host_cpu_features() | (changes or {})
 
 
-def aligned(shape: tuple[int, ...], beyond: int = 0, kind: type = np.float32) -> np.ndarray:
-    """Zeros, at an address for vectors, with `beyond` more before and after them."""
+def aligned(shape: tuple[int, ...], halo: int = 0, kind: type = np.float32) -> np.ndarray:
+    """Zeros, at an address for vectors, with `halo` more before and after them."""
     size, count = np.dtype(kind).itemsize, math.prod(shape)
-    whole = np.zeros((count + 2 * beyond) * size + 64, np.uint8)
-    start = beyond * size + -(whole.ctypes.data + beyond * size) % 64
+    whole = np.zeros((count + 2 * halo) * size + 64, np.uint8)
+    start = halo * size + -(whole.ctypes.data + halo * size) % 64
     return whole[start : start + count * size].view(kind).reshape(shape)
 
 

@@ -1,8 +1,9 @@
 """Training the plain network with its blocks in folded form.
 
 Keras's own `fit` computes the same losses (tests/accelerator/test_trainer.py compares them). Here the blocks are
-machine code of their own (cnn.accelerator.fold), and what comes after them, loss and optimizer, is one XLA computation.
-The last, smaller batch is filled up with pictures of weight 0, so that it needs no second compilation.
+machine code of their own (cnn.accelerator.fold). What comes after them, the loss included, is one XLA computation, and
+the optimizer's step another. The last, smaller batch is filled up with pictures of weight 0, so that it needs no
+second compilation.
 """
 
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Trainer:
         """Load the weights of a .weights.h5 file."""
         self.resume(self._initial)  # another repeat may have been trained before
         self.model.load_weights(weights)
-        self._blocks.use(self._blocks.packed())
+        self._blocks.load_weights(self._blocks.flatten_weights())
 
     def state(self) -> list[np.ndarray]:
         """Everything that a later epoch depends on: the network's weights, then the optimizer's variables."""
@@ -67,7 +68,7 @@ class Trainer:
         """Continue from the result of `state`."""
         for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
-        self._blocks.use(self._blocks.packed())
+        self._blocks.load_weights(self._blocks.flatten_weights())
 
     def epoch(self, pictures: Pictures, known: np.ndarray, order: np.ndarray, seed: int = 0) -> tuple[float, float]:
         """Train on all pictures once, in `order`; returns the mean loss and score over the steps.
@@ -79,7 +80,7 @@ class Trainer:
             x = self._blocks.forward(n, weights)
             inputs = (x, targets, weights, np.array([seed, start], np.int32))
             upstream, *of_head = self._gradients(*map(tf.constant, inputs))
-            self._blocks.use(self._update(*self._blocks.backward(n, weights, upstream), of_head))
+            self._blocks.load_weights(self._update(*self._blocks.backward(n, weights, upstream), of_head))
 
         return self._run(step, pictures, known, order)
 
@@ -119,10 +120,10 @@ class Trainer:
             loss = tf.reduce_sum(self._add_up(outputs, targets, weights)) / tf.reduce_sum(weights)
         return tape.gradient(loss, [x, *self._head])
 
-    def _update_(self, of_pictures: tf.Tensor, others: list[tf.Tensor], of_head: list[tf.Tensor]) -> tf.Tensor:
+    def _update_(self, grad_pictures: tf.Tensor, others: list[tf.Tensor], of_head: list[tf.Tensor]) -> tf.Tensor:
         """One step of the optimizer; returns the blocks' new kernels and biases, packed."""
-        self._optimizer.apply([*self._blocks.gradients(of_pictures, others), *of_head], self._trained)
-        return self._blocks.packed()
+        self._optimizer.apply([*self._blocks.gradients(grad_pictures, others), *of_head], self._trained)
+        return self._blocks.flatten_weights()
 
     def _evaluate_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
         self._add_up(fold.apply_head(self._blocks.layers, x), targets, weights)

@@ -69,21 +69,21 @@ def copy_rows(
 
     They are read, not mapped: of a map, pages around those that are looked at count as memory, too.
     """
-    with open(source, "rb") as given, open(target, "wb") as file:
-        shape = _shape(given)
-        begin, size = given.tell(), math.prod(shape[1:])
+    with open(source, "rb") as input_file, open(target, "wb") as output_file:
+        shape = _shape(input_file)
+        begin, size = input_file.tell(), math.prod(shape[1:])
         count = max(1, CHUNK // size)
         for start in range(0, len(order), count):
             indices = order[start : start + count].tolist()
             rows = np.empty((len(indices), *shape[1:]), np.uint8)
             for row, index in zip(rows, indices, strict=True):
-                given.seek(begin + index * size)
-                given.readinto(row)
+                input_file.seek(begin + index * size)
+                input_file.readinto(row)
             rows = change(rows)
             if start == 0:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *rows.shape[1:])}
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(rows.tobytes())
+                np.lib.format.write_array_header_1_0(output_file, header)
+            output_file.write(rows.tobytes())
 
 
 def _shape(file: IO[bytes]) -> tuple[int, ...]:

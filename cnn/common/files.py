@@ -1,7 +1,7 @@
-"""Outputs are written aside and renamed into place: a reader never sees half a file.
+"""Outputs are written to a temporary path and renamed into place: a reader never sees half a file.
 
-A file appears whole or not at all, also when the process is killed or the disk fills up. The name
-used meanwhile begins with `.tmp-`, which git ignores and the next run of the same stage removes.
+A file appears whole or not at all, also when the process is killed or the disk fills up. The
+temporary name begins with `.tmp-`, which git ignores; the next run of the same stage removes what has it.
 """
 
 import csv

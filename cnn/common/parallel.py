@@ -80,19 +80,19 @@ def in_threads(work: Callable[[], None], threads: int) -> None:
 
     They are daemons, so that an interrupted program does not wait for them, as it does for those of an executor.
     """
-    ended: SimpleQueue = SimpleQueue()
+    outcomes: SimpleQueue = SimpleQueue()
 
     def call() -> None:
         try:
             work()
-            ended.put(None)
+            outcomes.put(None)
         except BaseException as error:
-            ended.put(error)
+            outcomes.put(error)
 
     for _ in range(threads):
         Thread(target=call, daemon=True).start()
     for _ in range(threads):
-        if error := ended.get():
+        if error := outcomes.get():
             raise error
 
 

@@ -59,8 +59,8 @@ def groups(perceptual_hashes: np.ndarray, pixels: np.ndarray, rows: Sequence[int
     group = copies.copy()
     for left, right in _near_pairs(np.unique(copies), perceptual_hashes):
         # A thousand shots of one scene are half a million pairs; a thousand of them are enough.
-        apart = group[left] != group[right]
-        for a, b in zip(left[apart].tolist(), right[apart].tolist(), strict=True):
+        unequal = group[left] != group[right]
+        for a, b in zip(left[unequal].tolist(), right[unequal].tolist(), strict=True):
             if group[a] != group[b] and _same_pixels(pixels[rows[a]], pixels[rows[b]]):
                 group[group == group[b]] = group[a]
     return copies.tolist(), group.tolist()

@@ -57,10 +57,10 @@ def check_every_class_is_used(names: Sequence[str], labels: Sequence[str]) -> No
         raise UserError(f"no picture of class {missing[0]!r} can be used; add pictures, or remove the class")
 
 
-def class_facts(labels: Sequence[str], sides: Sequence[str], names: Sequence[str]) -> dict[str, object]:
-    """How many pictures each class has, for data.json. sides: each picture's split."""
+def class_facts(labels: Sequence[str], splits: Sequence[str], names: Sequence[str]) -> dict[str, object]:
+    """How many pictures each class has, for data.json. splits: that of each picture."""
     per_split = {split: Counter() for split in SPLITS}
-    for label, split in zip(labels, sides, strict=True):
+    for label, split in zip(labels, splits, strict=True):
         per_split[split][label] += 1
     per_class = Counter(labels)
     smallest = min(names, key=lambda name: (per_class[name], name))
@@ -71,14 +71,14 @@ def class_facts(labels: Sequence[str], sides: Sequence[str], names: Sequence[str
     }
 
 
-def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]:
+def target_facts(targets: np.ndarray, splits: Sequence[str]) -> dict[str, object]:
     """Facts about the targets, float (n,), for data.json; mean and deviation are those of the train pictures.
 
     Raises UserError unless the targets of each split differ, by enough for the 24 bits of float32: there is nothing to
-    learn or measure otherwise. sides: each picture's split.
+    learn or measure otherwise. splits: that of each picture.
     """
     for split in SPLITS:
-        values = targets[[side == split for side in sides]]
+        values = targets[[each == split for each in splits]]
         if values.min() == values.max():
             raise UserError(f"all {len(values)} {split} pictures have the target {values[0]:g}; add some with others")
         if values.std() < MIN_SPREAD * np.abs(values).max():
@@ -86,10 +86,10 @@ def target_facts(targets: np.ndarray, sides: Sequence[str]) -> dict[str, object]
                 f"the targets of the {split} pictures differ too little for their size (from {values.min():.10g} to "
                 f"{values.max():.10g}); subtract the same number from all of them"
             )
-    train = targets[[side == "train" for side in sides]]
+    train = targets[[each == "train" for each in splits]]
     ordered = sorted(targets.tolist())
     return {
-        "splits": {split: list(sides).count(split) for split in SPLITS},
+        "splits": {split: list(splits).count(split) for split in SPLITS},
         "target": {
             "least": ordered[0],
             "median": ordered[len(ordered) // 2],

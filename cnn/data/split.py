@@ -54,29 +54,29 @@ def assign(
 
     result: list[str | None] = [None] * len(keys)
     unassigned: dict[str, list[list[int]]] = {}
-    for name, indices in members.items():
-        side = next((each for each in priority if each in {source_splits[i] for i in indices}), None)
-        if name in conflicting:
-            side = "train"
-        if side is None:
+    for group, indices in members.items():
+        split = next((each for each in priority if each in {source_splits[i] for i in indices}), None)
+        if group in conflicting:
+            split = "train"
+        if split is None:
             unassigned.setdefault(labels[indices[0]], []).append(indices)
         for index in indices:
-            result[index] = side
+            result[index] = split
 
     for label_groups in unassigned.values():
         label_groups.sort(key=lambda indices: min(keys[i] for i in indices))
         total = sum(map(len, label_groups))
         before = 0
         for indices in label_groups:
-            side = _side((before + len(indices) / 2) / total, fractions)
+            split = _split_at((before + len(indices) / 2) / total, fractions)
             before += len(indices)
             for index in indices:
-                result[index] = side
+                result[index] = split
     _check_sizes(labels, result, validation, test)
     return result
 
 
-def _side(position: float, fractions: dict[str, float]) -> str:
+def _split_at(position: float, fractions: dict[str, float]) -> str:
     """The split of a group whose middle is at `position` (0..1) in the order of its class."""
     if position < fractions["test"]:
         return "test"
@@ -86,18 +86,18 @@ def _side(position: float, fractions: dict[str, float]) -> str:
 def smallest_class(validation: float, test: float) -> int:
     """The fewest different pictures of a class that give each split at least one."""
     fractions = {"test": test, "validation": validation}
-    return next(n for n in range(1, 10**6) if {_side((i + 0.5) / n, fractions) for i in range(n)} == set(SPLITS))
+    return next(n for n in range(1, 10**6) if {_split_at((i + 0.5) / n, fractions) for i in range(n)} == set(SPLITS))
 
 
 def _check_sizes(labels: Sequence[str], result: Sequence[str], validation: float, test: float) -> None:
-    sides: dict[str, list[str]] = {}
-    for label, side in zip(labels, result, strict=True):
-        sides.setdefault(label, []).append(side)
-    for label in sorted(sides):
-        missing = [side for side in SPLITS if side not in sides[label]]
+    splits: dict[str, list[str]] = {}
+    for label, split in zip(labels, result, strict=True):
+        splits.setdefault(label, []).append(split)
+    for label in sorted(splits):
+        missing = [split for split in SPLITS if split not in splits[label]]
         if missing:
             what, way_out = (f"class {label!r} has", ", or remove the class") if label else ("there are", "")
             raise UserError(
-                f"{what} {len(sides[label])} usable pictures and none for {', '.join(missing)}; at least "
+                f"{what} {len(splits[label])} usable pictures and none for {', '.join(missing)}; at least "
                 f"{smallest_class(validation, test)} different ones are needed: add pictures{way_out}"
             )

@@ -34,9 +34,9 @@ class ClassLabels:
         """The groups (pictures that look the same) with more than one class."""
         return quality.conflicting_labels([picture.label for picture in used], group, group)
 
-    def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
-        """For data.json. sides: the split of each used picture."""
-        return quality.class_facts([picture.label for picture in used], sides, self.classes)
+    def facts(self, used: Sequence[Picture], splits: Sequence[str]) -> dict[str, object]:
+        """For data.json. splits: the split of each used picture."""
+        return quality.class_facts([picture.label for picture in used], splits, self.classes)
 
     def colour_only(self, *features_and_labels: np.ndarray) -> dict[str, float]:
         """For data.json, from the arguments of quality.colour_only_accuracy."""
@@ -64,9 +64,9 @@ class NumericTargets:
         """The groups with copies that have different targets; pictures that only look the same may differ."""
         return quality.conflicting_labels([picture.target for picture in used], copies, group)
 
-    def facts(self, used: Sequence[Picture], sides: Sequence[str]) -> dict[str, object]:
+    def facts(self, used: Sequence[Picture], splits: Sequence[str]) -> dict[str, object]:
         """For data.json. Raises UserError unless each split has targets that differ."""
-        return quality.target_facts(self.labels(used), sides)
+        return quality.target_facts(self.labels(used), splits)
 
     def colour_only(self, *features_and_labels: np.ndarray) -> dict[str, float]:
         """For data.json, from the arguments of quality.colour_only_r2."""

@@ -18,7 +18,7 @@ OPSET, IR_VERSION = 20, 10  # of 2023: Gelu is in it, and runtimes older than th
 
 
 def build(model: keras.Model, metadata: dict[str, object]) -> bytes:
-    """The ONNX file of `model`, a network of network.build, its scaling included.
+    """The ONNX file of `model`, a network of cnn.model.build, its scaling included.
 
     Input `pixels`: uint8 (n, size, size, 3). Outputs: `answers` float32 (n, outputs), probabilities or a number, and
     `features` float32 (n, units), the last dense layer's input, by which pictures can be compared. metadata: kept in

@@ -68,13 +68,6 @@ def predict(file: bytes, images: np.ndarray) -> np.ndarray:
     return np.array(results, dtype=np.float32)
 
 
-def read_metadata(file: bytes) -> dict[str, object]:
-    """The metadata that `convert` or `quantize` wrote."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
-    (buffer,) = (each.buffer for each in model.metadata if each.name in (METADATA, METADATA.encode()))
-    return json.loads(bytes(model.buffers[buffer].data))
-
-
 def _converted(converter: tf.lite.TFLiteConverter, metadata: dict[str, object]) -> bytes:
     """The converter's file, with `metadata` as JSON in a buffer of its own."""
     with contextlib.redirect_stdout(io.StringIO()):  # it prints every tensor's address

@@ -1,7 +1,7 @@
 """The page to drop a photo on as one file that runs the model in the browser itself, without a server or a network.
 
 It carries ONNX Runtime's WebAssembly build (npm's onnxruntime-web), the exported model and some training pictures.
-assets/demo_browser.js computes there what inference.Model and decode compute here.
+assets/demo_browser.js computes there what Model and decode compute here.
 """
 
 import base64
@@ -34,7 +34,7 @@ def write(
 ) -> None:
     """Write the page to `path`.
 
-    model_file: as inference.Model takes it; runtime: onnxruntime-web's dist folder; images: training pictures uint8
+    model_file: as Model takes it; runtime: onnxruntime-web's dist folder; images: training pictures uint8
     (n, size, size, 3), with names (file, label), of which the page shows the `nearest` ones; max_bytes: of a file that
     the page reads. Raises UserError.
     """

@@ -22,7 +22,7 @@ WIDTH = 40  # of a file name on the terminal
 class Row:
     """A picture's classes with their probabilities, the predicted one first; or its number; or the reason for neither.
 
-    After the predicted class come the others, the most probable one first. margin: as inference.Model has it.
+    After the predicted class come the others, the most probable one first. margin: as Model has it.
     """
 
     file: str

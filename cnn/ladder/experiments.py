@@ -109,8 +109,8 @@ def _prefix() -> str:
 def _experiments(mark: str) -> dict[str, str]:
     """The references of all experiments whose message begins with `mark`, and their commits."""
     lines = _git("for-each-ref", "--format=%(refname) %(objectname) %(subject)", "refs/exps").decode().splitlines()
-    found = [line.split(" ", 2) for line in sorted(lines)]
-    return {reference: commit for reference, commit, subject in found if subject.startswith(mark)}
+    experiments = [line.split(" ", 2) for line in sorted(lines)]
+    return {reference: commit for reference, commit, subject in experiments if subject.startswith(mark)}
 
 
 def _names(name: str, params: Params, mark: str) -> tuple[str, str]:
@@ -119,9 +119,9 @@ def _names(name: str, params: Params, mark: str) -> tuple[str, str]:
     Each is the first that no experiment of this commit has; but the final one may be that of an older experiment
     with the same parameters.
     """
-    prefix, taken, marked = _prefix(), _experiments(""), _experiments(mark)
-    row = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
-    free = next(each for each in row if prefix + each not in taken)
+    prefix, existing, marked = _prefix(), _experiments(""), _experiments(mark)
+    row = [name, *(f"{name}-{number}" for number in range(2, len(existing) + 2))]
+    free = next(each for each in row if prefix + each not in existing)
     older = [each for each in row if prefix + each in marked]
     same = [each for each in older if _params(marked[prefix + each], params.workers) == params]
     return min([*same, free], key=row.index), free

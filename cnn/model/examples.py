@@ -57,23 +57,23 @@ def target_ranges(targets: np.ndarray) -> np.ndarray:
 def heatmap_requests(
     task: Task,
     files: Sequence[str],
-    known: np.ndarray,
+    actual: np.ndarray,
     predicted: np.ndarray,
     validation: tuple[np.ndarray, np.ndarray],
 ) -> list[HeatmapRequest]:
     """The test pictures whose predictions are explained: correct or close ones first, then the worst mistakes.
 
-    known: labels or targets (n,); predicted: probabilities (n, classes) or numbers (n, 1); validation: both of the
+    actual: labels or targets (n,); predicted: probabilities (n, classes) or numbers (n, 1); validation: both of the
     validation pictures, which decide the threshold or the margin.
     """
     if isinstance(task, Regression):
-        targets, errors = known.astype(np.float64), errors_of(known, predicted)
+        targets, errors = actual.astype(np.float64), errors_of(actual, predicted)
         rows = smallest_errors(files, targets, errors)[:EXPLAINED] + largest_errors(files, errors)[:EXPLAINED]
         unit = float(f"{labels.margin(errors_of(*validation)):.{DIGITS}g}")
         return [HeatmapRequest(row, reference=predicted[row], unit=unit) for row in rows]
     threshold = labels.best_threshold(validation[1][:, 1], validation[0]) if task.two else None
     classes = labels.predicted_class(predicted, threshold)
-    arguments = files, known, classes, predicted[np.arange(len(classes)), classes]
+    arguments = files, actual, classes, predicted[np.arange(len(classes)), classes]
     rows = surest(*arguments)[:EXPLAINED] + mistakes(*arguments)[:EXPLAINED]
     return [HeatmapRequest(row, int(classes[row])) for row in rows]
 

@@ -23,5 +23,5 @@ def loss(name: str, task: Task, predicted: np.ndarray, targets: np.ndarray) -> f
     name = task.loss(name)
     outputs = predicted[:, 1:] if name == "binary_crossentropy" else predicted
     unit = task.deviation if isinstance(task, Regression) else 1.0
-    known = labels.targets(targets, outputs.shape[1])
-    return float(np.mean(keras.losses.get(name)(known / unit, outputs / unit)))
+    targets = labels.targets(targets, outputs.shape[1])
+    return float(np.mean(keras.losses.get(name)(targets / unit, outputs / unit)))

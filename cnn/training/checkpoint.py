@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ FOLDER = Path("models/.training")
 Rows = list[dict[str, float]]
 
 
-def open_folder(values: Sequence[object], files: Iterable[Path]) -> Path:
+def open_folder(values: dict[str, object], files: Iterable[Path]) -> Path:
     """The folder for this run's checkpoints, made if need be; those of other runs are removed.
 
     values, files: everything that decides the result of the training, the code included.

@@ -61,7 +61,7 @@ def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, t
                 rows = [*rows, train_epoch(p, task, trainer, repeat, len(rows) + 1, folder)]
                 state = trainer.state()
                 checkpoint.save(folder, repeat, state, rows, history.best_epoch(rows, p.patience))
-                print(message(p, task, rows[-1]), flush=True)
+                print(message(p, task, rows[-1]), end="", flush=True)
                 if not history.is_over(rows, p.epochs, p.patience):
                     waiting.put((repeat, state, rows))
         except Empty:  # what is left is in the other threads
@@ -70,7 +70,7 @@ def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, t
             stopped.set()
             raise
 
-    parallel.in_threads(work, threads)
+    parallel.in_threads(work, min(threads, len(repeats)))  # a resumed training may have fewer repeats left
 
 
 def train_epoch(
@@ -93,11 +93,11 @@ def train_epoch(
 
 
 def message(p: Params, task: Task, row: dict[str, float]) -> str:
-    """A row of the history as a line for the log."""
+    """A row of the history as a line for the log; with its end, so that threads do not write into each other's."""
     score, of_train, of_validation = task.score, row[task.score], row[f"val_{task.score}"]
     return (
         f"repeat {row['repeat'] + 1} of {p.repeats}, epoch {row['epoch']} of {p.epochs}: loss {row['loss']:.4f}, "
-        f"{score} {of_train:.4f}, validation loss {row['val_loss']:.4f}, {score} {of_validation:.4f}"
+        f"{score} {of_train:.4f}, validation loss {row['val_loss']:.4f}, {score} {of_validation:.4f}\n"
     )
 
 

@@ -14,7 +14,7 @@ WITHOUT_AVX512 = {
 
 def computed(shape: Shape, features: dict[str, bool]) -> list[bytes]:
     """The bytes of all that `forward` and `backward` give for pictures of noise."""
-    n, margin, noise = 3, 4 * shape.beyond, np.random.default_rng(0)
+    n, margin, noise = 3, 4 * shape.halo, np.random.default_rng(0)
 
     def array(count: int, values: str = "") -> np.ndarray:
         numbers = aligned((count,), margin, np.uint8 if values == "bytes" else np.float32)
@@ -22,21 +22,25 @@ def computed(shape: Shape, features: dict[str, bool]) -> list[bytes]:
             numbers[:] = noise.integers(0, 256, count) if values == "bytes" else noise.normal(size=count)
         return numbers
 
-    pictures = array(n * shape.taken, "bytes" if shape.scale else "normal")
+    pictures = array(n * shape.input_size, "bytes" if shape.scale else "normal")
     kernel, bias, flipped = array(shape.kernel, "normal"), array(shape.filters, "normal"), array(shape.kernel, "normal")
-    of_given = array(n * shape.given, "normal")
-    given, choice = array(n * shape.given), np.zeros(n * shape.given, np.uint8)
-    of_variables, of_pictures, scratch = array(n * shape.variables), array(n * shape.taken), array(shape.scratch)
+    grad_output = array(n * shape.output_size, "normal")
+    given, argmax = array(n * shape.output_size), np.zeros(n * shape.output_size, np.uint8)
+    grad_variables, grad_pictures, scratch = (
+        array(n * shape.variables),
+        array(n * shape.input_size),
+        array(shape.scratch),
+    )
     code = Convolution(shape, features)
-    arrays = (pictures, kernel, bias, given, choice, scratch)
+    arrays = (pictures, kernel, bias, given, argmax, scratch)
     calls = [code.forward(n, *map(address, arrays))]
-    arrays = (pictures, flipped, given, choice, of_given, of_variables, of_pictures, scratch)
+    arrays = (pictures, flipped, given, argmax, grad_output, grad_variables, grad_pictures, scratch)
     calls.append(code.backward(n, shape.variables, *map(address, arrays)))
     for call in calls:
         call()
-    results = (given, choice, of_variables, of_pictures)
+    results = (given, argmax, grad_variables, grad_pictures)
     assert all(np.isfinite(each).all() for each in results)
-    assert (of_pictures != 0).any() == (not shape.scale)
+    assert (grad_pictures != 0).any() == (not shape.scale)
     return [each.tobytes() for each in results]
 
 

@@ -33,7 +33,7 @@ def ours(model: keras.Model, images: np.ndarray, loss: Callable) -> tuple[np.nda
     """Outputs and the gradient of each trainable variable, of the folded network."""
     n, count = len(images), len(images) + 2  # as in a last batch, which is filled up
     blocks = fold.Blocks(model, count)
-    blocks.use(blocks.packed())
+    blocks.load_weights(blocks.flatten_weights())
     blocks.pictures[:n] = layout.fold(images, *layout.of_model(model)).reshape(n, -1)
     variables = [variable for layer in blocks.layers for variable in layer.trainable_variables]
     weights = (np.arange(count) < n).astype(np.float32)
@@ -100,7 +100,7 @@ def test_an_activation_keeps_its_place_between_two_blocks(activation):
 
 def test_the_rising_activations_rise():
     numbers = np.linspace(-30, 30, 100_001, dtype=np.float32)
-    for name in sorted(convolution.RISING):
+    for name in sorted(convolution.MONOTONIC):
         values = np.asarray(keras.activations.get(name)(numbers))
         assert (np.diff(values) >= -1e-6 * np.abs(values[1:]).clip(1)).all(), name  # but for rounding
 
