@@ -1,9 +1,8 @@
 """Training the plain network with its blocks in folded form.
 
 Keras's own `fit` computes the same losses (tests/accelerator/test_trainer.py compares them). Here the blocks are
-machine code of their own (cnn.accelerator.fold). What comes after them, the loss included, is one XLA computation, and
-the optimizer's step another. The last, smaller batch is filled up with pictures of weight 0, so that it needs no
-second compilation.
+machine code of their own (cnn.accelerator.fold). What comes after them, the loss and its optimizer's step included, is one XLA computation.
+The last, smaller batch is filled up with pictures of weight 0, so that it needs no second compilation.
 """
 
 from collections.abc import Callable
@@ -37,21 +36,20 @@ class Trainer:
         self.model = saving.read_architecture(architecture)
         self._blocks = fold.Blocks(self.model, self.batch_size)
         self._head = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
-        self._trained = [*self._blocks.trainable_variables, *self._head]
-        self._optimizer = optimizers.optimizer(params.optimizer, params.learning_rate)
-        self._optimizer.build(self._trained)
+        # Two of a kind, for the blocks and for the head, because these are computed apart.
+        self._optimizers = [optimizers.optimizer(params.optimizer, params.learning_rate) for _ in range(2)]
+        for optimizer, variables in zip(self._optimizers, (self._blocks.trainable_variables, self._head), strict=True):
+            optimizer.build(variables)
         self._unit = task.deviation if isinstance(task, Regression) else None
         self._losses = keras.losses.get(task.loss(params.loss))
         several = self.model.output_shape[-1] > 1
         self._correct = keras.metrics.categorical_accuracy if several else keras.metrics.binary_accuracy
-        self._variables = [*self.model.weights, *self._optimizer.variables]
+        self._variables = [*self.model.weights, *(each for one in self._optimizers for each in one.variables)]
         self._initial = self.state()
         self._totals = tf.Variable(tf.zeros(2))  # losses and correct answers of an epoch
         x, targets, weights = self._blocks.shape, (self.batch_size, self.model.output_shape[-1]), (self.batch_size,)
-        # The update is a computation of its own: within it nothing else reads the weights, so they change in place.
-        self._gradients = fold.compiled(self._gradients_, x, targets, weights, tf.TensorSpec(2, tf.int32))
-        of_head = [tf.TensorSpec(variable.shape) for variable in self._head]
-        self._update = fold.compiled(self._update_, *self._blocks.signature, of_head)
+        self._train_head = fold.compiled(self._train_head_, x, targets, weights, tf.TensorSpec(2, tf.int32))
+        self._update_blocks = fold.compiled(self._update_blocks_, *self._blocks.signature)
         self._evaluate_head = fold.compiled(self._evaluate_head_, x, targets, weights)
 
     def start(self, weights: Path) -> None:
@@ -79,8 +77,8 @@ class Trainer:
         def step(n: int, targets: np.ndarray, weights: np.ndarray, start: int) -> None:
             x = self._blocks.forward(n, weights)
             inputs = (x, targets, weights, np.array([seed, start], np.int32))
-            upstream, *of_head = self._gradients(*map(tf.constant, inputs))
-            self._blocks.load_weights(self._update(*self._blocks.backward(n, weights, upstream), of_head))
+            upstream = self._train_head(*map(tf.constant, inputs))
+            self._blocks.load_weights(self._update_blocks(*self._blocks.backward(n, weights, upstream)))
 
         return self._run(step, pictures, known, order)
 
@@ -112,17 +110,21 @@ class Trainer:
             return loss, 1 - loss * self._unit**2 / float(np.var(known, dtype=np.float64))
         return loss, accuracy
 
-    def _gradients_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
-        """Everything after the blocks, forward and back: the gradients of the blocks' output x and of the head."""
+    def _train_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Everything after the blocks: forward, back, and a step of the optimizer. Returns the gradient of x."""
         with tf.GradientTape() as tape:
             tape.watch(x)
             outputs = fold.apply_head(self._blocks.layers, x, seed)
             loss = tf.reduce_sum(self._add_up(outputs, targets, weights)) / tf.reduce_sum(weights)
-        return tape.gradient(loss, [x, *self._head])
+        upstream, *gradients = tape.gradient(loss, [x, *self._head])
+        # A zero that depends on `upstream`, for which weights are read last: after that XLA changes them in place.
+        zero = 0.0 * tf.reduce_sum(upstream)
+        self._optimizers[1].apply([gradient + zero for gradient in gradients], self._head)
+        return upstream
 
-    def _update_(self, grad_pictures: tf.Tensor, others: list[tf.Tensor], of_head: list[tf.Tensor]) -> tf.Tensor:
-        """One step of the optimizer; returns the blocks' new kernels and biases, packed."""
-        self._optimizer.apply([*self._blocks.gradients(grad_pictures, others), *of_head], self._trained)
+    def _update_blocks_(self, grad_pictures: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
+        """A step of the optimizer; returns the new kernels and biases, flat."""
+        self._optimizers[0].apply(self._blocks.gradients(grad_pictures, others), self._blocks.trainable_variables)
         return self._blocks.flatten_weights()
 
     def _evaluate_head_(self, x: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
