@@ -1,8 +1,8 @@
 """Training the plain network with its blocks in folded form.
 
 Keras's own `fit` computes the same losses (tests/accelerator/test_trainer.py compares them). Here the blocks are
-machine code of their own (cnn.accelerator.fold). What comes after them, the loss and its optimizer's step included, is one XLA computation.
-The last, smaller batch is filled up with pictures of weight 0, so that it needs no second compilation.
+machine code of their own (cnn.accelerator.fold). What comes after them, the loss and its optimizer's step included, is
+one XLA computation. The last, smaller batch is filled up with pictures of weight 0, so that it needs no second one.
 """
 
 from collections.abc import Callable
