@@ -29,10 +29,10 @@ def main() -> None:
     data = json.loads(DATA.read_text(encoding="utf-8"))
     task = from_data(data)
     pictures, predicted = dataset.read_pictures(), predictions.read()
-    images = {split: dataset.read(split).images for split in pictures}
+    splits = {split: dataset.read(split) for split in pictures}
 
     def split_predictions(split: str) -> SplitPredictions:
-        names, arrays = [row["file"] for row in pictures[split]], dataset.read(split)
+        names, arrays = [row["file"] for row in pictures[split]], splits[split]
         return SplitPredictions(names, arrays.images, arrays.labels, getattr(predicted, split))
 
     repeats = best_epochs(pd.read_csv(history.REPEATS))
@@ -60,7 +60,7 @@ def main() -> None:
             (report.heatmap_source(test.images[row], heatmap), result.example(row))
             for row, heatmap in zip(predicted.heatmap_rows.tolist(), predicted.heatmaps, strict=True)
         ],
-        look_alikes=report.look_alikes(pictures, images),
+        look_alikes=report.look_alikes(pictures, {split: arrays.images for split, arrays in splits.items()}),
         score=task.score,
         test_pictures=len(result.predictions),
         **result.context,

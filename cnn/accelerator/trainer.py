@@ -34,6 +34,7 @@ class Trainer:
     def __init__(self, params: Params, task: Task, architecture: Path):
         self.batch_size = params.batch_size
         self.model = saving.read_architecture(architecture)
+        self._layout = layout.of_model(self.model)
         self._blocks = fold.Blocks(self.model, self.batch_size)
         self._head = [variable for layer in self._blocks.layers for variable in layer.trainable_variables]
         # Two of a kind, for the blocks and for the head, because these are computed apart.
@@ -101,7 +102,7 @@ class Trainer:
             n = len(rows)
             images = pictures[rows]
             if images.ndim == 4:
-                images = layout.fold(images, *layout.of_model(self.model))
+                images = layout.fold(images, *self._layout)
             self._blocks.pictures[:n] = images.reshape(n, -1)
             weights = (np.arange(size) < n).astype(np.float32)
             step(n, targets[np.resize(rows, size)], weights, start)

@@ -40,9 +40,8 @@ def unfinished(p: Params, folder: Path) -> list[int]:
 def train_repeats(p: Params, task: Task, repeats: Sequence[int], folder: Path, threads: int) -> None:
     """Train `repeats` in turn, an epoch at a time, with `threads` threads of this process. Raises UserError.
 
-    folder: of their checkpoints, and of the pictures that `prepare` wrote. Each thread has a trainer,
-    and between two epochs a repeat is its state: so any thread can go on with it, and three repeats keep two threads
-    busy to the end.
+    folder: of their checkpoints, and of the pictures that `prepare` wrote. Each thread has a trainer, and between two
+    epochs a repeat is its state: any thread can go on with it, so that three repeats keep two busy to the end.
     """
     waiting: SimpleQueue = SimpleQueue()
     for repeat in repeats:
